@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// serveStreams answers on TCP, UDP and, where the kernel has it, SCTP of one port.
+func serveStreams(self identity, port, health int) (func(), error) {
+	address := fmt.Sprintf(":%d", port)
+	tcp, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	udp, err := net.ListenPacket("udp", address)
+	if err != nil {
+		return nil, err
+	}
+	go accept(tcp, self)
+	go answerDatagrams(udp, self)
+	if err := serveSCTP(self, port); err != nil {
+		// A kernel without SCTP still serves the others.
+		log.Printf("no SCTP: %v", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/healthz", healthz)
+	closeHealth, err := listenHTTP(health, mux)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		tcp.Close()
+		udp.Close()
+		closeHealth()
+	}, nil
+}
+
+func accept(listener net.Listener, self identity) {
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer connection.Close()
+			converse(connection, self, connection.RemoteAddr().String(), "tcp")
+		}()
+	}
+}
+
+// converse greets with one answer at once, so that a client learns who serves it without a word,
+// and then answers each line, so that a long stream can prove that it still has the same pod.
+func converse(stream io.ReadWriter, self identity, client, protocol string) {
+	encoder := json.NewEncoder(stream)
+	if encoder.Encode(streamAnswer{self, client, protocol, ""}) != nil {
+		return
+	}
+	lines := bufio.NewScanner(stream)
+	for lines.Scan() {
+		if encoder.Encode(streamAnswer{self, client, protocol, lines.Text()}) != nil {
+			return
+		}
+	}
+}
+
+func answerDatagrams(socket net.PacketConn, self identity) {
+	buffer := make([]byte, 65535)
+	for {
+		n, client, err := socket.ReadFrom(buffer)
+		if err != nil {
+			return
+		}
+		data := strings.TrimRight(string(buffer[:n]), "\r\n")
+		answer, err := json.Marshal(streamAnswer{self, client.String(), "udp", data})
+		if err == nil {
+			_, err = socket.WriteTo(append(answer, '\n'), client)
+		}
+		if err != nil {
+			log.Print(err)
+		}
+	}
+}
+
+// serveSCTP listens with a one-to-one socket, which takes IPv4 as well as IPv6 clients.
+func serveSCTP(self identity, port int) error {
+	listener, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_SCTP)
+	if err != nil {
+		return err
+	}
+	if err := unix.SetsockoptInt(listener, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return err
+	}
+	if err := unix.Bind(listener, &unix.SockaddrInet6{Port: port}); err != nil {
+		return err
+	}
+	if err := unix.Listen(listener, 128); err != nil {
+		return err
+	}
+	go func() {
+		for {
+			descriptor, peer, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
+			if err == unix.EINTR || err == unix.ECONNABORTED {
+				continue
+			}
+			if err != nil {
+				log.Fatalf("SCTP: %v", err)
+			}
+			go func() {
+				// Blocking reads hold a thread each, which is well within a demo's means.
+				association := os.NewFile(uintptr(descriptor), "sctp")
+				defer association.Close()
+				converse(association, self, peerName(peer), "sctp")
+			}()
+		}
+	}()
+	return nil
+}
+
+func peerName(peer unix.Sockaddr) string {
+	inet6, ok := peer.(*unix.SockaddrInet6)
+	if !ok {
+		return ""
+	}
+	return net.JoinHostPort(net.IP(inet6.Addr[:]).String(), fmt.Sprint(inet6.Port))
+}
