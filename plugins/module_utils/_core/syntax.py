@@ -1,0 +1,86 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What names, hosts, paths and addresses may look like.
+
+Everything that comes from a Kubernetes object is written by a stranger, and ends up in
+configuration files and commands. So only what these functions return may enter the model:
+they return the canonical form, or raise InvalidValue. Each is idempotent.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import reprlib
+
+from .errors import InvalidValue
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DNS_LABEL = re.compile(_LABEL)
+_DNS_SUBDOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+# RFC 3986, section 3.3: pchar and "/". "?" can't occur, and closes our map keys.
+_PATH = re.compile(r"/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*")
+# The API server refuses these for Exact and Prefix, since proxies disagree on them.
+_AMBIGUOUS_IN_PATH = ("//", "/./", "/../", "%2f", "%2F")
+
+MAX_HOST = 253
+MAX_PATH = 1024
+
+# Values in messages are cut: a stranger chooses their length.
+_limited = reprlib.Repr()
+_limited.maxstring = _limited.maxother = 80
+_shown = _limited.repr
+
+
+def dns_label(value: object, field: str) -> str:
+    """A DNS label (RFC 1123, at most 63 characters): names of namespaces, services and clusters."""
+    if isinstance(value, str) and _DNS_LABEL.fullmatch(value):
+        return value
+    raise InvalidValue(field, f"{_shown(value)} is no DNS label (a-z, 0-9 and '-', at most 63)")
+
+
+def dns_subdomain(value: object, field: str) -> str:
+    """A DNS subdomain (RFC 1123, at most 253 characters): names of most Kubernetes objects."""
+    if isinstance(value, str) and len(value) <= MAX_HOST and _DNS_SUBDOMAIN.fullmatch(value):
+        return value
+    raise InvalidValue(field, f"{_shown(value)} is no DNS name (a-z, 0-9, '-' and '.', at most 253)")
+
+
+def host(value: object, field: str) -> str:
+    """An exact host of an ingress rule, in lower case."""
+    if not value:
+        raise InvalidValue(field, "a rule without a host is not supported")
+    if isinstance(value, str) and value.startswith("*"):
+        raise InvalidValue(field, f"the wildcard host {_shown(value)} is not supported")
+    return dns_subdomain(value.lower() if isinstance(value, str) else value, field)
+
+
+def path(value: object, field: str) -> str:
+    """An absolute path of an ingress rule (RFC 3986, section 3.3), at most 1,024 characters."""
+    if not isinstance(value, str) or not _PATH.fullmatch(value):
+        raise InvalidValue(field, f"{_shown(value)} is no absolute path of RFC 3986 characters")
+    if len(value) > MAX_PATH:
+        raise InvalidValue(field, f"the path has {len(value)} characters, {MAX_PATH} are the most")
+    for sequence in _AMBIGUOUS_IN_PATH:
+        if sequence in value:
+            raise InvalidValue(field, f"{_shown(value)} has {sequence!r}, which proxies treat in different ways")
+    return value
+
+
+def address(value: object, field: str) -> str:
+    """An IPv4 or IPv6 address, without a zone, in its canonical form."""
+    try:
+        if isinstance(value, str) and "%" not in value:
+            return str(ipaddress.ip_address(value))
+    except ValueError:
+        pass
+    raise InvalidValue(field, f"{_shown(value)} is no IP address")
+
+
+def port(value: object, field: str) -> int:
+    """A port number, 1 to 65535."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536:
+        return value
+    raise InvalidValue(field, f"{_shown(value)} is no port number (1 to 65535)")

@@ -1,0 +1,21 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Argument specifications that modules share, paired with the documentation fragments."""
+
+from __future__ import annotations
+
+import typing as t
+
+
+def shipped() -> dict[str, t.Any]:
+    """For modules that use snapshots on a router. The action plugin replaces the path by ``_documents``."""
+    return {
+        "clusters": {"type": "list", "elements": "str", "required": True},
+        "snapshots": {"type": "path", "required": True},
+        "state_dir": {"type": "path", "default": "/var/lib/northgate"},
+        "lock_timeout": {"type": "int", "default": 120},
+        "_documents": {"type": "dict"},
+        "_uploads": {"type": "dict", "default": {}},
+    }

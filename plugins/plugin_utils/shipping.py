@@ -1,0 +1,88 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ships documents (snapshots, certificates) from the controller into the router's inbox.
+
+The module runs first with the documents' hashes alone; only when its answer says that some are
+missing on the router are these uploaded, and the module runs again. So a run with nothing new
+costs one round trip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import typing as t
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+
+class ShippingAction(ActionBase):
+    """Runs the module of the same name with the documents of its task."""
+
+    TRANSFERS_FILES = True
+
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        super().run(tmp, task_vars)
+        try:
+            documents, contents = self._documents(self._task.args)
+            arguments = {**self._task.args, "_documents": documents}
+            result = self._execute_module(module_args=arguments, task_vars=task_vars)
+            missing = result.pop("_missing", None)
+            if missing:
+                uploads = self._upload({digest: contents[digest] for digest in missing})
+                result = self._execute_module(module_args={**arguments, "_uploads": uploads}, task_vars=task_vars)
+            return result
+        finally:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+
+    def _documents(self, arguments: dict[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, bytes]]:
+        """What the module is told of the documents, and their contents by SHA-256."""
+        contents: dict[str, bytes] = {}
+
+        def add(data: bytes) -> str:
+            digest = hashlib.sha256(data).hexdigest()
+            contents[digest] = data
+            return digest
+
+        documents: dict[str, t.Any] = {"snapshots": {}}
+        for cluster in arguments.get("clusters") or []:
+            path = os.path.join(os.path.expanduser(str(arguments.get("snapshots"))), f"{cluster}.json")
+            if os.path.exists(path):
+                documents["snapshots"][cluster] = add(_read(path))
+        if arguments.get("certificates"):
+            documents["certificates"] = add(_bundle(os.path.expanduser(arguments["certificates"])))
+        return documents, contents
+
+    def _upload(self, contents: dict[str, bytes]) -> dict[str, str]:
+        """Puts documents into the task's temporary directory on the router: SHA-256 to path."""
+        if not self._connection._shell.tmpdir:
+            self._make_tmp_path()
+        uploads = {}
+        for digest, data in contents.items():
+            path = self._connection._shell.join_path(self._connection._shell.tmpdir, digest)
+            uploads[digest] = self._transfer_data(path, data)
+        self._fixup_perms2((self._connection._shell.tmpdir, *uploads.values()), execute=False)
+        return uploads
+
+
+def _bundle(directory: str) -> bytes:
+    """All PEM files of a directory in one document: canonical JSON of name to text. Secret."""
+    try:
+        names = sorted(name for name in os.listdir(directory) if name.endswith(".pem"))
+    except OSError as error:
+        raise AnsibleActionFail(
+            f"certificates: {directory} can't be read: {error.strerror}. Give a directory on the controller."
+        ) from error
+    return json.dumps({name: _read(os.path.join(directory, name)).decode("ascii", "replace") for name in names}).encode()
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise AnsibleActionFail(f"{path} can't be read: {error.strerror}") from error

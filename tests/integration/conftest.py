@@ -1,0 +1,219 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A real haproxy in a temporary directory, on loopback, started and stopped by each test that asks for it."""
+
+from __future__ import annotations
+
+import datetime
+import http.client
+import http.server
+import json
+import os
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.ingress import IngressAdapter
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.layout import Options
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.runtime import Runtime
+
+BASE = """\
+global
+    stats socket {root}/worker.sock mode 660 level admin expose-fd listeners
+    hard-stop-after 5s
+    maxconn 500
+defaults ng_defaults
+    mode http
+    timeout connect 1s
+    timeout client 10s
+    timeout server 10s
+    timeout http-request 5s
+    option redispatch
+    retries 3
+"""
+
+
+def wait_for(condition: t.Callable[[], t.Any], what: str, timeout: float = 20.0) -> t.Any:
+    """The first true value of ``condition``; fails the test when there is none within ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {timeout:g} s in vain for {what}"
+        time.sleep(0.02)
+    return value
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class HAProxy:
+    """haproxy with a master, as the distribution's unit runs it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config_dir = root / "etc"
+        (self.config_dir / "conf.d").mkdir(parents=True)
+        (self.config_dir / "haproxy.cfg").write_text("")
+        (self.config_dir / "conf.d" / "00-northgate.cfg").write_text(BASE.format(root=root))
+        self.http, self.https = free_port(), free_port()
+        self.options = Options((f"127.0.0.1:{self.http}",), (f"127.0.0.1:{self.https}",))
+        self.socket, self.master_socket = str(root / "worker.sock"), str(root / "master.sock")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def adapter(self) -> IngressAdapter:
+        return IngressAdapter(str(self.config_dir), self.socket, self.master_socket)
+
+    @property
+    def runtime(self) -> Runtime:
+        return Runtime(self.socket)
+
+    def start(self) -> None:
+        files = ["-f", str(self.config_dir / "haproxy.cfg"), "-f", str(self.config_dir / "conf.d")]
+        log = open(self.root / "haproxy.log", "ab")
+        self._process = subprocess.Popen(["haproxy", "-Ws", "-S", self.master_socket, *files], stdout=log, stderr=log)
+        wait_for(self._answers, "haproxy's sockets")
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.runtime.ask("show info")) and bool(Runtime(self.master_socket).ask("show proc"))
+        except Exception:
+            assert self._process and self._process.poll() is None, (self.root / "haproxy.log").read_text()
+            return False
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.terminate()
+            self._process.wait(15)
+            self._process = None
+
+    def worker(self) -> str:
+        """The worker's process id: it changes with each reload."""
+        return self.runtime.expect(r"(?m)^Pid: (\d+)", "show info").group(1)
+
+    def get(self, host: str, path: str = "/", headers: dict[str, str] | None = None) -> tuple[int, dict[str, t.Any]]:
+        """Status and, for 200, the pod's answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.http, timeout=10)
+        connection.request("GET", path, headers={"Host": host, **(headers or {})})
+        response = connection.getresponse()
+        body = response.read()
+        connection.close()
+        return response.status, json.loads(body) if response.status == 200 else {}
+
+    def certificate(self, name: str) -> x509.Certificate | None:
+        """The certificate served for ``name``, or None when the handshake is refused."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            with socket.create_connection(("127.0.0.1", self.https), 10) as raw:
+                with context.wrap_socket(raw, server_hostname=name) as tls:
+                    return x509.load_der_x509_certificate(tls.getpeercert(True) or b"")
+        except ssl.SSLError:
+            return None
+
+
+@pytest.fixture
+def haproxy(tmp_path: Path) -> t.Iterator[HAProxy]:
+    """haproxy, running, without any configuration of ours yet."""
+    process = HAProxy(tmp_path)
+    process.start()
+    yield process
+    process.stop()
+
+
+class Pod:
+    """An ingress pod: answers with its name, the path and the headers."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                body = json.dumps({"pod": name, "path": self.path, "headers": dict(self.headers)}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            def handle_error(self, *_: object) -> None:
+                """A health check ends with a reset: that is no error."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def pods() -> t.Iterator[t.Callable[[str], Pod]]:
+    """Starts pods by name."""
+    started: list[Pod] = []
+
+    def start(name: str) -> Pod:
+        started.append(Pod(name))
+        return started[-1]
+
+    yield start
+    for pod in started:
+        pod.stop()
+
+
+def make_pem(*names: str, days: int = 30) -> str:
+    """A self-signed certificate for ``names`` and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.now(datetime.timezone.utc)
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    encoding = serialization.Encoding.PEM
+    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return certificate.public_bytes(encoding).decode() + "\n# the key\n\n" + private.decode()
+
+
+@pytest.fixture
+def pem() -> t.Callable[..., str]:
+    """Makes certificates; see make_pem."""
+    return make_pem
+
+
+@pytest.fixture(scope="session")
+def wait() -> t.Callable[..., t.Any]:
+    """See wait_for."""
+    return wait_for
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy() -> None:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        os.environ.pop(name, None)
