@@ -97,6 +97,9 @@ from ansible_collections.northgate.edge.plugins.module_utils._core.errors import
 from ansible_collections.northgate.edge.plugins.module_utils._io.atomic import write
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.observe import ClusterSource, observe_all
 
+# The result names all that was skipped; warnings are for who reads along.
+MOST_WARNINGS = 20
+
 
 def update(path, result, check_mode):
     """Writes, or removes, the file of one cluster. Returns its text before and after."""
@@ -135,6 +138,8 @@ def main():
             observed = not isinstance(result, NotObserved)
             if not observed:
                 module.warn("cluster %s is not observed: %s" % (name, result))
+            for skipped in result.quarantined[:MOST_WARNINGS] if observed else []:
+                module.warn("skipped: %s" % skipped)
             clusters[name] = {
                 "observed": observed,
                 "reason": "" if observed else str(result),

@@ -138,6 +138,10 @@ def run(module, inbox):
             if of_cluster.observed and of_cluster.data != accepted.read(cluster):
                 accepted.write(cluster, of_cluster.data)
         inbox.keep_only([*documents["snapshots"].values(), documents.get("certificates")])
+    known = {q for r in received.values() for q in r.snapshot.quarantined}
+    # What the observation skipped was warned of on the controller, once for all routers.
+    for message in [str(q) for q in state.quarantined if q not in known] + skipped:
+        module.warn("skipped: " + message)
     served_from = {True: "observed", False: "last-known-good"}
     module.exit_json(
         changed=bool(outcome.plan),

@@ -1,0 +1,147 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The module haproxy_ingress as a playbook runs it: shipping, last-known-good, check and diff mode."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import ansible_collections.northgate.edge
+import pytest
+
+from ansible_collections.northgate.edge.plugins.module_utils._core import codec
+from ansible_collections.northgate.edge.plugins.module_utils._core.model import (
+    Endpoint,
+    Ingress,
+    IngressController,
+    Rule,
+    Snapshot,
+)
+
+
+class Site:
+    """A controller and a router, both this machine."""
+
+    def __init__(self, root: Path, haproxy: t.Any) -> None:
+        self.root, self.haproxy = root, haproxy
+        self.snapshots, self.certificates = root / "snapshots", root / "certificates"
+        self.snapshots.mkdir()
+        self.certificates.mkdir()
+        self.state_dir = root / "state"
+
+    def offer(self, cluster: str, port: int, *hosts: str) -> None:
+        """Writes a snapshot in which ``cluster`` offers ``hosts`` by one pod."""
+        rules = tuple(Rule(host, "/", "Prefix") for host in hosts)
+        ingress = Ingress("demo", "shop", "2026-01-01T00:00:00Z", "traefik", rules)
+        snapshot = Snapshot(cluster, (ingress,), (IngressController("traefik", (Endpoint("127.0.0.1", port),)),))
+        (self.snapshots / f"{cluster}.json").write_bytes(codec.dump(snapshot))
+
+    def run(self, *clusters: str, check: bool = False) -> dict[str, t.Any]:
+        """The module's result."""
+        module = {
+            "clusters": list(clusters),
+            "snapshots": str(self.snapshots),
+            "certificates": str(self.certificates),
+            "state_dir": str(self.state_dir),
+            "config_dir": str(self.haproxy.config_dir),
+            "socket": self.haproxy.socket,
+            "master_socket": self.haproxy.master_socket,
+            "http_bind": list(self.haproxy.options.http_bind),
+            "https_bind": list(self.haproxy.options.https_bind),
+        }
+        result = self.root / "result.json"
+        result.unlink(missing_ok=True)
+        tasks: list[dict[str, t.Any]] = [
+            {"northgate.edge.haproxy_ingress": module, "register": "result", "ignore_errors": True},
+            {"ansible.builtin.copy": {"content": "{{ result | to_json }}", "dest": str(result)}, "check_mode": False},
+        ]
+        playbook = self.root / "play.json"
+        playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "router,", "-c", "local"]
+        command += ["-e", f"ansible_python_interpreter={sys.executable}", "--diff", *(["--check"] if check else [])]
+        environment = {
+            **os.environ,
+            "ANSIBLE_HOME": str(self.root / "ansible"),
+            "ANSIBLE_COLLECTIONS_PATH": str(Path(ansible_collections.northgate.edge.__path__[0]).parents[2]),
+        }
+        done = subprocess.run(
+            [*command, str(playbook)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        self.output = done.stdout + done.stderr
+        assert done.returncode == 0, self.output
+        return json.loads(result.read_text())
+
+
+@pytest.fixture
+def site(tmp_path, haproxy):
+    return Site(tmp_path, haproxy)
+
+
+def test_a_run_ships_what_is_new_and_the_next_does_nothing(site, haproxy, pods, pem):
+    site.offer("alpha", pods("a1").port, "shop.example.test")
+    (site.certificates / "shop.pem").write_text(pem("shop.example.test"))
+    first = site.run("alpha", "beta")
+    assert first["changed"]
+    assert first["clusters"] == {"alpha": "observed", "beta": "never observed"}
+    assert haproxy.get("shop.example.test")[0] == 200
+    assert haproxy.certificate("shop.example.test") is not None
+    assert "PRIVATE KEY" not in site.output
+    assert not site.run("alpha", "beta")["changed"]
+
+
+def test_a_cluster_that_was_not_observed_is_served_from_the_routers_memory(site, haproxy, pods):
+    site.offer("alpha", pods("a1").port, "shop.example.test")
+    site.offer("beta", pods("b1").port, "beta.example.test")
+    site.run("alpha", "beta")
+    (site.snapshots / "beta.json").unlink()
+    site.offer("alpha", pods("a2").port, "shop.example.test", "new.example.test")
+    result = site.run("alpha", "beta")
+    assert result["clusters"] == {"alpha": "observed", "beta": "last-known-good"}
+    assert haproxy.get("beta.example.test")[1]["pod"] == "b1"
+    assert haproxy.get("new.example.test")[1]["pod"] == "a2"
+    assert result["reload_reason"] == ""
+
+
+def test_check_mode_tells_the_same_changes_and_makes_none(site, haproxy, pods):
+    site.offer("alpha", pods("a1").port, "shop.example.test")
+    foretold = site.run("alpha", check=True)
+    assert haproxy.runtime.map_entries(str(haproxy.config_dir / "northgate" / "current" / "routes.map")) is None
+    done = site.run("alpha")
+    assert (foretold["changed"], foretold["changes"]) == (True, done["changes"])
+    assert not site.run("alpha", check=True)["changed"]
+
+
+def test_a_broken_certificate_is_named_and_the_others_are_served(site, haproxy, pods, pem):
+    site.offer("alpha", pods("a1").port, "shop.example.test")
+    good, other = pem("shop.example.test"), pem("other.example.test")
+    (site.certificates / "good.pem").write_text(good)
+    (site.certificates / "mixed.pem").write_text(other.split("# the key")[0] + good.split("# the key")[1])
+    (site.certificates / "empty.pem").write_text("")
+    result = site.run("alpha")
+    assert haproxy.certificate("shop.example.test") is not None
+    skipped = "\n".join(result["quarantined"])
+    assert "mixed.pem: certificate and key can't be used together" in skipped
+    assert "empty.pem: holds no certificate" in skipped
+
+
+def test_a_snapshot_of_another_version_is_refused_and_nothing_changes(site, haproxy, pods):
+    site.offer("alpha", pods("a1").port, "shop.example.test")
+    site.run("alpha")
+    document = json.loads((site.snapshots / "alpha.json").read_text())
+    (site.snapshots / "alpha.json").write_text(json.dumps({**document, "version": 99}))
+    result = site.run("alpha")
+    assert result["failed"] and "snapshot version 99" in result["msg"]
+    assert haproxy.get("shop.example.test")[0] == 200
