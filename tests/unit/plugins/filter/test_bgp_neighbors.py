@@ -1,0 +1,130 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter bgp_neighbors: who meets whom, what may pass, and errors that name host and variable."""
+from __future__ import annotations
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.northgate.edge.plugins.filter.bgp_neighbors import FilterModule
+
+bgp_neighbors = FilterModule().filters()["bgp_neighbors"]
+
+
+@pytest.fixture
+def inventory():
+    """Two clusters behind one router group; each test changes what it is about."""
+    return {
+        "hostvars": {
+            "r1": {"northgate_router_group": "edge", "northgate_addresses": ["192.0.2.11", "2001:db8::11"]},
+            "r2": {"northgate_router_group": "other", "northgate_addresses": ["192.0.2.12", "2001:db8::12"]},
+            "alpha-w1": {"northgate_cluster": "alpha", "northgate_addresses": ["192.0.2.21", "2001:db8::21"],
+                         "northgate_pod_prefixes": ["10.100.1.0/24", "fd64:100:0:1::/64"]},
+            "alpha-w2": {"northgate_cluster": "alpha", "northgate_addresses": ["192.0.2.22"], "northgate_pod_prefixes": ["10.100.2.0/24"]},
+            "beta-w1": {"northgate_cluster": "beta", "northgate_addresses": ["192.0.2.31"]},
+            "client": {},
+        },
+        "groups": {"all": [], "routers": ["r2", "r1"], "workers": ["beta-w1", "alpha-w2", "alpha-w1"]},
+        "clusters": {
+            "alpha": {"asn": 64601, "pod_prefixes": ["10.100.0.0/16", "fd64:100::/48"], "service_prefixes": ["10.101.0.0/16", "fd64:101::/112"]},
+            "beta": {"asn": 64602, "pod_prefixes": ["10.110.0.0/16"], "service_prefixes": ["10.111.0.0/16"]},
+        },
+        "router_groups": {"edge": {"asn": 64500, "clusters": ["alpha", "beta"]}, "other": {"asn": 64501, "clusters": ["beta"]}},
+    }
+
+
+def by_name(found):
+    return {neighbor["name"]: neighbor for neighbor in found}
+
+
+def test_a_router_meets_the_workers_of_its_clusters_and_accepts_only_what_they_declare(inventory):
+    found = bgp_neighbors("r1", **inventory)
+    assert [neighbor["name"] for neighbor in found] == ["alpha_w1", "alpha_w2", "beta_w1"]
+    assert found[0] == {
+        "name": "alpha_w1", "addresses": ["192.0.2.21", "2001:db8::21"], "asn": 64601, "export_prefixes": [],
+        "import_prefixes": ["10.100.0.0/16{16,28}", "fd64:100::/48{48,124}", "10.101.0.0/16", "fd64:101::/112"]}
+    assert found[2]["import_prefixes"] == ["10.110.0.0/16{16,28}", "10.111.0.0/16"]
+
+
+def test_a_router_does_not_meet_workers_of_clusters_that_others_serve(inventory):
+    assert list(by_name(bgp_neighbors("r2", **inventory))) == ["beta_w1"]
+
+
+def test_a_worker_announces_to_its_routers_and_accepts_nothing_from_them(inventory):
+    router = by_name(bgp_neighbors("alpha-w1", **inventory))["r1"]
+    assert (router["asn"], router["import_prefixes"]) == (64500, [])
+    assert router["export_prefixes"] == ["10.100.1.0/24", "fd64:100:0:1::/64", "10.101.0.0/16", "fd64:101::/112"]
+
+
+def test_a_worker_is_served_by_several_groups_and_needs_no_pod_prefixes(inventory):
+    found = by_name(bgp_neighbors("beta-w1", **inventory))
+    assert {name: neighbor["asn"] for name, neighbor in found.items()} == {"r1": 64500, "r2": 64501}
+    assert found["r1"]["export_prefixes"] == ["10.111.0.0/16"]
+
+
+def test_fellow_workers_exchange_pod_prefixes_of_their_cluster_only(inventory):
+    fellow = by_name(bgp_neighbors("alpha-w1", **inventory))["alpha_w2"]
+    assert fellow == {"name": "alpha_w2", "addresses": ["192.0.2.22"], "asn": 64601, "import_prefixes": ["10.100.0.0/16{16,28}", "fd64:100::/48{48,124}"],
+                      "export_prefixes": ["10.100.1.0/24", "fd64:100:0:1::/64"]}
+
+
+def test_without_mesh_a_worker_meets_routers_only(inventory):
+    assert list(by_name(bgp_neighbors("alpha-w1", **inventory, mesh=False))) == ["r1"]
+
+
+def test_the_maximum_length_is_never_below_the_prefix(inventory):
+    imported = bgp_neighbors("r1", **inventory, max_length_v4=12, max_length_v6=64)[0]["import_prefixes"]
+    assert imported[:2] == ["10.100.0.0/16{16,16}", "fd64:100::/48{48,64}"]
+
+
+def test_what_is_a_router_decides_the_group_not_a_stray_variable(inventory):
+    inventory["hostvars"]["client"] = {"northgate_router_group": "edge"}
+    with pytest.raises(AnsibleFilterError, match="host client: .*set the variable bird_neighbors"):
+        bgp_neighbors("client", **inventory)
+
+
+def test_groups_may_be_missing(inventory):
+    inventory["groups"] = {"routers": ["r1"]}
+    assert bgp_neighbors("r1", **inventory) == []
+
+
+ERRORS = {
+    "no address": (("hostvars", "alpha-w2", "northgate_addresses"), [], "host alpha-w2: variable northgate_addresses is not set"),
+    "bad address": (("hostvars", "alpha-w2", "northgate_addresses"), ["192.0.2.22/24"], "host alpha-w2: variable northgate_addresses: '192.0.2.22/24'"),
+    "two addresses": (("hostvars", "r1", "northgate_addresses"), ["192.0.2.1", "192.0.2.2"], "host r1: .*more than one IPv4 address"),
+    "no common family": (("hostvars", "beta-w1", "northgate_addresses"), ["2001:db8::31"], None),
+    "no cluster": (("hostvars", "alpha-w2", "northgate_cluster"), None, "host alpha-w2: variable northgate_cluster is not set"),
+    "unknown group": (("hostvars", "r1", "northgate_router_group"), "egde", "variable northgate_router_groups has no egde"),
+    "no asn": (("clusters", "alpha", "asn"), None, "variable northgate_clusters.alpha.asn is not set"),
+    "no clusters": (("router_groups", "edge", "clusters"), None, "variable northgate_router_groups.edge.clusters is not set"),
+    "unknown cluster": (("router_groups", "edge", "clusters"), ["gamma"], "variable northgate_clusters has no gamma"),
+    "host bits": (("clusters", "alpha", "pod_prefixes"), ["10.100.0.1/16"], "variable northgate_clusters.alpha.pod_prefixes: 10.100.0.1/16 has host bits"),
+    "overlap": (("clusters", "beta", "pod_prefixes"), ["10.101.128.0/17"], "10.101.128.0/17 of beta overlaps 10.101.0.0/16 of alpha; router group edge"),
+}
+
+
+@pytest.mark.parametrize("path, value, message", ERRORS.values(), ids=ERRORS)
+def test_errors_name_the_host_and_the_variable(inventory, path, value, message):
+    first, second, key = path
+    inventory[first][second][key] = value
+    if message is None:
+        inventory["hostvars"]["r1"]["northgate_addresses"] = ["192.0.2.11"]
+        message = "host beta-w1: variable northgate_addresses has no address of a family that r1 has too"
+    with pytest.raises(AnsibleFilterError, match=message):
+        bgp_neighbors("r1", **inventory)
+
+
+def test_a_worker_can_not_announce_what_is_not_its_clusters(inventory):
+    inventory["hostvars"]["alpha-w1"]["northgate_pod_prefixes"] = ["10.110.1.0/24"]
+    with pytest.raises(AnsibleFilterError, match="host alpha-w1: variable northgate_pod_prefixes: 10.110.1.0/24 is outside northgate_clusters.alpha"):
+        bgp_neighbors("alpha-w1", **inventory)
+
+
+def test_names_are_symbols_of_bird_and_do_not_clash(inventory):
+    inventory["hostvars"]["10.1"] = dict(inventory["hostvars"]["beta-w1"])
+    inventory["groups"]["workers"].append("10.1")
+    assert "host_10_1" in by_name(bgp_neighbors("r1", **inventory))
+    inventory["hostvars"]["alpha_w1"] = dict(inventory["hostvars"]["alpha-w1"])
+    inventory["groups"]["workers"].append("alpha_w1")
+    with pytest.raises(AnsibleFilterError, match="alpha_w1: would be called alpha_w1 in BIRD"):
+        bgp_neighbors("r1", **inventory)
