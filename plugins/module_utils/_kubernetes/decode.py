@@ -56,7 +56,7 @@ def _paths(spec: Object) -> t.Iterator[tuple[str, t.Any, Object]]:
 
 def _rule(field: str, host: tuple[str, t.Any], raw: Object) -> Rule:
     host_field, host_value = host
-    path_type = _PATH_TYPES.get(raw.get("pathType", ""))
+    path_type = _PATH_TYPES.get(str(raw.get("pathType")))
     if path_type is None:
         raise InvalidValue(f"{field}.pathType", f"{raw.get('pathType')!r} is not one of {', '.join(_PATH_TYPES)}")
     path = syntax.path(raw.get("path") or "/", f"{field}.path")
