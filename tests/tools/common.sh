@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Shared by the scripts of this directory: where caches are, how progress is shown. Read with `.`.
 
 : "${HOME:=/root}"

@@ -1,0 +1,40 @@
+# Everything a developer runs. `make help` lists it.
+
+export LC_ALL := C.UTF-8
+SCENARIO ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down test test-unit test-integration test-lab lint sanity build bench
+
+help: ## lists the targets
+	@awk -F ': ## ' '/^[a-z-]+: ## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: ## starts the lab, converges it, probes it with real packets and prints a table
+	@tests/tools/part demo
+
+demo-down: ## stops the lab and removes everything that it left on this machine
+	@tests/lab/lab down
+
+test: ## every test below, in this order; what .ci/run calls
+	@tests/tools/part test
+
+lint: ## ansible-lint, yamllint, shellcheck, changelog fragments
+	@tests/tools/part lint
+
+sanity: ## ansible-test sanity on a copy
+	@tests/tools/part sanity
+
+build: ## builds the tarball in build/ and installs it from there
+	@tests/tools/part build
+
+test-unit: ## unit tests, with coverage
+	@tests/tools/part test-unit
+
+test-integration: ## tests against the real haproxy and kube-apiserver on this machine
+	@tests/tools/part test-integration
+
+test-lab: ## molecule scenarios and the demo on the lab's guests; SCENARIO=default runs one scenario
+	@tests/tools/part test-lab $(SCENARIO)
+
+bench: ## measures what docs/performance.md promises, and rewrites it
+	@tests/tools/part bench
