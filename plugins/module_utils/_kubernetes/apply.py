@@ -36,10 +36,11 @@ class Api:
         from kubernetes import config
         from kubernetes.config.config_exception import ConfigException
         from kubernetes.dynamic import DynamicClient
+        from yaml import YAMLError
 
         try:
             api = config.new_client_from_config(config_file=kubeconfig, context=context)
-        except (ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
+        except (ConfigException, YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
             raise ApplyError(f"kubeconfig {kubeconfig} can't be used: {error}",
                              f"Try: kubectl --kubeconfig {kubeconfig} get namespaces") from error
         api.configuration.retries = False

@@ -172,11 +172,11 @@ def test_kubeconfigs_that_can_not_be_used(tmp_path, text):
     path = tmp_path / "bad"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(subject.ApplyError, match=f"kubeconfig {path} can't be used: .*kubectl --kubeconfig"):
+    with pytest.raises(subject.ApplyError, match=f"(?s)kubeconfig {path} can't be used: .*kubectl --kubeconfig"):
         subject.Api(str(path), None, 5)
 
 
 def test_the_certificate_authority_for_another_kubeconfig(connect):
     data = base64.b64encode(b"-----BEGIN CERTIFICATE-----\n").decode()
-    assert connect("http://127.0.0.1:1", **{"certificate-authority-data": data}).certificate_authority() == data
-    assert connect("http://127.0.0.1:1").certificate_authority() == ""
+    assert connect("https://127.0.0.1:1", **{"certificate-authority-data": data}).certificate_authority() == data
+    assert connect("https://127.0.0.1:1").certificate_authority() == ""
