@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A real haproxy in a temporary directory, on loopback, started and stopped by each test that asks for it."""
+"""Real parts on loopback: a haproxy for each test that asks for one, a kube-apiserver with etcd for all."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import os
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 import typing as t
@@ -22,7 +23,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from northgate_lab import binaries
 
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.ingress import IngressAdapter
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.layout import Options
@@ -217,3 +219,88 @@ def wait() -> t.Callable[..., t.Any]:
 def _no_proxy() -> None:
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         os.environ.pop(name, None)
+
+
+class KubernetesAPI:
+    """An API server without controllers or nodes: objects are what the tests write."""
+
+    def __init__(self, root: Path, programs: Path) -> None:
+        self.root = root
+        self._programs = programs
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.port = free_port()
+        self.kubeconfig = root / "admin.kubeconfig"
+
+    def start(self) -> None:
+        client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+        self._spawn(
+            "etcd", f"--data-dir={self.root}/etcd", "--unsafe-no-fsync", f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}", f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=default={peer}",
+        )  # fmt: skip
+        key = rsa.generate_private_key(65537, 2048).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        (self.root / "service-account.key").write_bytes(key)
+        (self.root / "tokens").write_text('admin-token,admin,1,"system:masters"\nnobody-token,nobody,2\n')
+        self._spawn(
+            "kube-apiserver", f"--etcd-servers={client}", f"--cert-dir={self.root}", f"--secure-port={self.port}",
+            "--bind-address=127.0.0.1", f"--service-account-key-file={self.root}/service-account.key",
+            f"--service-account-signing-key-file={self.root}/service-account.key",
+            "--service-account-issuer=https://kubernetes.default.svc", f"--token-auth-file={self.root}/tokens",
+            "--service-cluster-ip-range=10.0.0.0/24", "--authorization-mode=RBAC",
+        )  # fmt: skip
+        self.kubeconfig.write_text(self.kubeconfig_for("admin-token"))
+        wait_for(self._ready, "the API server", 90)
+
+    def kubeconfig_for(self, token: str) -> str:
+        """A kubeconfig (JSON is YAML) for the user of ``token``."""
+        cluster = {"server": f"https://127.0.0.1:{self.port}", "certificate-authority": f"{self.root}/apiserver.crt"}
+        return json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "test", "cluster": cluster}],
+                "users": [{"name": "test", "user": {"token": token}}],
+                "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+                "current-context": "test",
+            }
+        )
+
+    def _spawn(self, name: str, *arguments: str) -> None:
+        with open(self.root / f"{name}.log", "wb") as log:
+            command = [str(binaries.path(self._programs, name)), *arguments]
+            self._processes.append(subprocess.Popen(command, cwd=self.root, stdout=log, stderr=log))
+
+    def _ready(self) -> bool:
+        for process in self._processes:
+            assert process.poll() is None, "\n".join(log.read_text()[-1500:] for log in self.root.glob("*.log"))
+        try:
+            return self.kubectl("get", "--raw", "/readyz") == "ok"
+        except subprocess.CalledProcessError:
+            return False
+
+    def kubectl(self, *arguments: str, stdin: str = "") -> str:
+        """What kubectl prints, as administrator."""
+        command = [str(binaries.path(self._programs, "kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments]
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    def apply(self, *objects: dict[str, t.Any]) -> None:
+        self.kubectl("apply", "--validate=false", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+
+    def stop(self) -> None:
+        for process in reversed(self._processes):
+            process.terminate()
+            process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[KubernetesAPI]:
+    """A kube-apiserver. Tests share it: each keeps to namespaces of its own."""
+    programs = binaries.ensure(lambda message: print(message, file=sys.stderr, flush=True))
+    api = KubernetesAPI(tmp_path_factory.mktemp("kubernetes"), programs)
+    try:
+        api.start()
+        yield api
+    finally:
+        api.stop()

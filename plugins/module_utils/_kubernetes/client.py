@@ -20,15 +20,22 @@ class Client:
 
     def __init__(self, kubeconfig: str, context: str | None, timeout: float) -> None:
         # Imported late: it takes half a second, and modules are documented without it.
-        from kubernetes import config
+        from kubernetes import client, config
         from kubernetes.config.config_exception import ConfigException
+        from kubernetes.dynamic import DynamicClient
+        from yaml import YAMLError
 
         try:
-            self._api = config.new_client_from_config(config_file=kubeconfig, context=context)
-        except (ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
+            configuration = client.Configuration()
+            config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
+        except (ConfigException, YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
             raise NotObserved(f"kubeconfig {kubeconfig}: {error}", "Write it with playbooks/cluster_access.yml") from error
-        self._api.configuration.retries = False
-        self._server = self._api.configuration.host
+        # The library would try four times, each with the whole timeout.
+        configuration.retries = False
+        self._api = client.ApiClient(configuration)
+        # Of all the library's ways to send a request this one stayed the same over its versions. Discovery is not needed.
+        self._client = DynamicClient(self._api, discoverer=lambda client, cache_file: None)
+        self._server = configuration.host
         self._deadline = time.monotonic() + timeout
         self._timeout = timeout
 
@@ -41,15 +48,8 @@ class Client:
         if left <= 0:
             raise NotObserved(f"{self._server} did not answer completely within {self._timeout:g} s", "Raise timeout")
         try:
-            response = self._api.call_api(
-                path,
-                "GET",
-                query_params=list(query.items()),
-                header_params={"Accept": "application/json"},
-                auth_settings=["BearerToken"],
-                _return_http_data_only=True,
-                _preload_content=False,
-                _request_timeout=left,
+            response = self._client.request(
+                "get", path, query_params=list(query.items()), serialize=False, _request_timeout=left
             )
             return json.loads(response.data)
         except ApiException as error:
