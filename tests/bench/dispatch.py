@@ -1,0 +1,141 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How fast requests find their backend: our map against a chain of regular expressions, 5,000 hosts each."""
+
+from __future__ import annotations
+
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from ansible_collections.northgate.edge.plugins.module_utils._core import decide, model
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy import layout
+from figure import CouldNotMeasure, Figure
+from processes import cores, cpu_seconds, free_port, haproxy, wrk, wrk_script
+
+HOSTS = 5000
+HOST = "host-%d.example.test"
+ROUNDS = 5
+SECONDS = 3
+CONNECTIONS = 32
+GOAL = 20
+
+SETTINGS = """\
+global
+    nbthread 1
+    maxconn 2000
+    log /dev/null local0
+defaults ng_defaults
+    mode http
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+"""
+
+METHOD = f"""\
+{HOSTS:,} exact hosts, a third of them offered by two clusters, are rendered as `haproxy_ingress` renders them: one map. The chain has the
+same frontend and the same backends, but for each host one `acl h_N hdr_reg(host) -i ^host-N\\.example\\.test(:\\d+)?$` and one
+`use_backend ... if h_N` instead of the look-up. Each runs in a haproxy of its own with one thread, pinned to one core; the other core
+has wrk, with {CONNECTIONS} connections that are kept alive and hosts chosen at random, and the server behind both: a haproxy that
+returns 200. All on loopback. {ROUNDS} rounds of {SECONDS} seconds each, in turn; the figure is the median of the rounds' ratios of
+requests a second. Any answer but 200 makes the measurement fail."""
+
+
+def measure() -> Figure:
+    """Requests a second of our layout, divided by those of the chain.
+
+    Raises CouldNotMeasure when a haproxy does not start or a request is not answered.
+    """
+    haproxy_core, load_core = cores()
+    with tempfile.TemporaryDirectory(prefix="northgate-bench-") as name:
+        directory = pathlib.Path(name)
+        answer, ours, chain = free_port(), free_port(), free_port()
+        _write_configurations(directory, answer, ours, chain)
+        script = wrk_script(directory, HOSTS, HOST)
+        with (
+            haproxy(directory / "answer.cfg", load_core, (answer,)),
+            haproxy(directory / "ours.cfg", haproxy_core, (ours,)) as our_process,
+            haproxy(directory / "chain.cfg", haproxy_core, (chain,)) as chain_process,
+        ):
+            rounds = []
+            for number in range(ROUNDS):
+                row = [_one(process, port, script, load_core) for process, port in ((our_process, ours), (chain_process, chain))]
+                print(f"  round {number + 1} of {ROUNDS}: map {row[0][0]:,.0f}/s, chain {row[1][0]:,.0f}/s", file=sys.stderr)
+                rounds.append(row)
+    return Figure(
+        name=f"dispatch_{HOSTS}_hosts_map_over_regex_chain",
+        value=statistics.median(map_[0] / chain_[0] for map_, chain_ in rounds),
+        unit="times",
+        goal=GOAL,
+        method=METHOD,
+        details=(
+            ("", "requests/s (median)", "requests/s (least to most)", "haproxy's processor time a request (median)"),
+            _row("map (ours)", [row[0] for row in rounds]),
+            _row("chain of regular expressions", [row[1] for row in rounds]),
+        ),
+    )
+
+
+def _one(process: subprocess.Popen, port: int, script: pathlib.Path, core: int) -> tuple[float, float]:
+    before = cpu_seconds(process)
+    rate = wrk(port, script, core, CONNECTIONS, SECONDS)
+    return rate, (cpu_seconds(process) - before) / (rate * SECONDS) * 1e6
+
+
+def _row(name: str, measured: list[tuple[float, float]]) -> tuple[str, ...]:
+    rates = sorted(rate for rate, _cpu in measured)
+    cpu = statistics.median(cpu for _rate, cpu in measured)
+    return (name, f"{statistics.median(rates):,.0f}", f"{rates[0]:,.0f} to {rates[-1]:,.0f}", f"{cpu:,.0f} us")
+
+
+def _write_configurations(directory: pathlib.Path, answer: int, ours: int, chain: int) -> None:
+    (directory / "answer.cfg").write_text(
+        f"{SETTINGS}frontend answer from ng_defaults\n    bind 127.0.0.1:{answer}\n    http-request return status 200\n",
+        encoding="utf-8",
+    )
+    for name, port, change in (("ours", ours, lambda text, _routes: text), ("chain", chain, _as_chain)):
+        options = layout.Options(http_bind=(f"127.0.0.1:{port}",), https_bind=())
+        wanted = layout.layout(_desired_state(answer), options, frozenset())
+        for file, text in layout.render(wanted, str(directory), str(directory)).items():
+            if file == layout.CONFIG:
+                # No checks: they would be one more thing that differs from run to run.
+                text = SETTINGS + change(text.replace(layout.SERVER_OPTIONS, ""), wanted.routes)
+                file = f"{name}.cfg"
+            (directory / file).write_text(text, encoding="utf-8")
+
+
+def _desired_state(answer: int) -> model.IngressState:
+    def snapshot(cluster: str, every: int) -> model.Snapshot:
+        rules = tuple(model.Rule(HOST % number, "/", model.PREFIX) for number in range(1, HOSTS + 1, every))
+        return model.Snapshot(
+            cluster,
+            (model.Ingress("bench", "hosts", "2026-01-01T00:00:00Z", "traefik", rules),),
+            (model.IngressController("traefik", (model.Endpoint("127.0.0.1", answer),)),),
+        )
+
+    return decide.ingress_state([snapshot("alpha", 1), snapshot("beta", 3)])
+
+
+def _as_chain(config: str, routes: dict[str, str]) -> str:
+    chain = []
+    for key, backend in routes.items():
+        host = key.removesuffix("/")
+        number = host.removeprefix("host-").removesuffix(".example.test")
+        # haproxy's parser takes one level of backslashes away.
+        pattern = host.replace(".", "\\\\.")
+        chain += [f"    acl h_{number} hdr_reg(host) -i ^{pattern}(:\\\\d+)?$", f"    use_backend {backend} if h_{number}"]
+    lines, found = [], 0
+    for line in config.splitlines():
+        if "set-var-fmt(txn.ng_key)" in line:
+            continue
+        if "map_beg(" in line:
+            found += 1
+            lines += chain
+            continue
+        lines.append(line)
+    if not found:
+        raise CouldNotMeasure("the layout has no look-up that a chain could stand for")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,105 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Processes of a measurement: started on one core each, stopped by their own handle, always bounded."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import time
+
+from figure import CouldNotMeasure
+
+START_SECONDS = 20.0
+
+# Requests for every host are made before the clock runs, so that wrk costs the same for each.
+_WRK_SCRIPT = """
+local requests, hosts = {}, %d
+function init(arguments)
+   math.randomseed(%d)
+   for i = 1, hosts do
+      requests[i] = wrk.format("GET", "/", {Host = string.format("%s", i)})
+   end
+end
+function request() return requests[math.random(hosts)] end
+function done(summary, latency, all)
+   io.write(string.format('{"requests": %%d, "microseconds": %%d, "status": %%d, "socket": %%d}',
+      summary.requests, summary.duration, summary.errors.status,
+      summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
+end
+"""
+
+
+def cores() -> tuple[int, int]:
+    """A core for the measured process and another one for the load."""
+    usable = sorted(os.sched_getaffinity(0))
+    if len(usable) < 2:
+        raise CouldNotMeasure("two cores are needed, one for haproxy and one for the load")
+    return usable[0], usable[1]
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def haproxy(config: pathlib.Path, core: int, ports: tuple[int, ...]):
+    """haproxy with ``config`` on ``core``, once it listens on ``ports``; its output is in ``config``.log."""
+    with open(f"{config}.log", "w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            ["taskset", "-c", str(core), "haproxy", "-db", "-f", str(config)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+        )
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not all(_listens(port) for port in ports):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise CouldNotMeasure(f"haproxy does not start:\n{pathlib.Path(log.name).read_text('utf-8')}")
+                time.sleep(0.05)
+            yield process
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def cpu_seconds(process: subprocess.Popen) -> float:
+    """Processor time that ``process`` has used."""
+    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text("ascii").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def wrk_script(directory: pathlib.Path, hosts: int, pattern: str) -> pathlib.Path:
+    """A script for wrk that asks for ``hosts`` hosts at random; ``pattern`` names one, with %d for its number."""
+    script = directory / "hosts.lua"
+    script.write_text(_WRK_SCRIPT % (hosts, 1, pattern), encoding="utf-8")
+    return script
+
+
+def wrk(port: int, script: pathlib.Path, core: int, connections: int, seconds: int) -> float:
+    """Requests a second that the server on ``port`` answers with 200."""
+    result = subprocess.run(
+        ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s",
+         "-s", str(script), f"http://127.0.0.1:{port}"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds + 30, check=False,
+    )
+    summary = re.search(r"\{.*\}", result.stdout)
+    if result.returncode or not summary:
+        raise CouldNotMeasure(f"wrk failed: {result.stdout}{result.stderr}")
+    counts = json.loads(summary[0])
+    if counts["status"] or counts["socket"] or not counts["requests"]:
+        raise CouldNotMeasure(f"not every request was answered with 200: {counts}")
+    return counts["requests"] / (counts["microseconds"] / 1e6)
