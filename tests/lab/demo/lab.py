@@ -1,0 +1,111 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab as the demo uses it: by its command alone, as a stranger would."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import typing as t
+from dataclasses import dataclass
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+COMMAND = ROOT / "tests" / "lab" / "lab"
+STATE = pathlib.Path(os.environ.get("NORTHGATE_LAB_STATE", "/var/tmp/northgate-lab"))
+T = t.TypeVar("T")
+
+
+class StepFailed(Exception):
+    """A step of the demo did not succeed; what it printed has been shown."""
+
+
+def call(*arguments: str, timeout: float = 60.0) -> str:
+    """Standard output of ``lab ARGUMENTS``; raises StepFailed with its errors."""
+    try:
+        result = subprocess.run(
+            [str(COMMAND), *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise StepFailed(f"lab {' '.join(arguments)}: no answer in {timeout:.0f} s") from error
+    if result.returncode:
+        raise StepFailed(f"lab {' '.join(arguments)}: {(result.stderr or result.stdout).strip()[-400:]}")
+    return result.stdout
+
+
+def on(host: str, *command: str) -> str:
+    """Standard output of ``command`` on a host of the lab, whatever its exit status."""
+    return call("exec", host, "--", "sh", "-c", '"$@" || true', "sh", *command)
+
+
+def playbook(path: str) -> None:
+    """Runs a playbook in the lab, shows each task as it starts, and everything when it fails."""
+    process = subprocess.Popen(
+        [str(COMMAND), "ansible", "--", str(ROOT / path)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+    lines, started = [], time.monotonic()
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith(("TASK [", "RUNNING HANDLER [")):
+            print(f"  {time.monotonic() - started:5.0f} s  {line.split('[', 1)[1].split(']')[0]}", flush=True)
+    if process.wait():
+        sys.stdout.writelines(lines)
+        raise StepFailed(f"{path} failed")
+
+
+def until(check: t.Callable[[], T], good: t.Callable[[T], bool], seconds: float) -> T:
+    """The first good result of ``check``, or its last one when ``seconds`` have passed."""
+    deadline = time.monotonic() + seconds
+    while True:
+        result = check()
+        if good(result) or time.monotonic() > deadline:
+            return result
+        time.sleep(0.5)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the client got for one URL: status (0: none), body as JSON (empty when it is none), curl's exit status."""
+
+    status: int
+    body: dict[str, t.Any]
+    error: str = ""
+
+
+def get(url: str, host: str, address: str, times: int = 1) -> list[Answer]:
+    """Asks for ``url`` from the guest ``client``, as ``times`` requests to the router at ``address``; verifies certificates."""
+    port = 443 if url.startswith("https:") else 80
+    target = f"[{address}]" if ":" in address else address
+    output = on(
+        "client", "curl", "--silent", "--show-error", "--max-time", "10", "--cacert", "/lab/ca.pem", "--resolve", f"{host}:{port}:{target}",
+        "--write-out", "\n%{http_code} %{ssl_verify_result} %{errormsg}\n", *[url] * times,
+    )  # fmt: skip
+    answers, body = [], []
+    for line in output.splitlines():
+        words = line.split(" ", 2)
+        if len(words) == 3 and words[0].isdigit() and len(words[0]) == 3:
+            answers.append(Answer(int(words[0]), _json("\n".join(body)), words[2]))
+            body = []
+        else:
+            body.append(line)
+    return answers or [Answer(0, {}, "no answer")]
+
+
+def _json(text: str) -> dict[str, t.Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def inventory() -> dict[str, t.Any]:
+    """The inventory that the lab wrote."""
+    return yaml.safe_load((STATE / "inventory.yml").read_text("utf-8"))

@@ -1,0 +1,149 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the demo proves, each with real packets of the guest ``client`` or by a router's kernel."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import typing as t
+from dataclasses import dataclass
+
+from lab import Answer, call, get, inventory, on, until
+
+ROUTERS = {"r1": ("10.91.0.11", "fd91::11"), "r2": ("10.91.0.12", "fd91::12")}
+# How long BGP, health checks or a boot may take until a probe has failed.
+SETTLE_SECONDS = 60.0
+BOOT_SECONDS = 120.0
+SHARED = "shared.example.test"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row of the table."""
+
+    what: str
+    expected: str
+    seen: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is as expected."""
+        return self.seen == self.expected
+
+
+@dataclass(frozen=True)
+class Probe:
+    """``look`` answers with what is seen, which is compared with ``expected`` until it is right or time is up."""
+
+    what: str
+    expected: str
+    look: t.Callable[[], str]
+    seconds: float = SETTLE_SECONDS
+
+    def run(self) -> Result:
+        """Looks, several times when it must."""
+        return Result(self.what, self.expected, until(self.look, lambda seen: seen == self.expected, self.seconds))
+
+
+def _fields(answers: list[Answer], *names: str) -> str:
+    """What the answers say, each different value once; or the status and error of those that failed."""
+    bad = sorted({f"{a.status or 'no answer'} {a.error}".strip() for a in answers if a.status != 200})
+    return " ".join(bad) or ", ".join(sorted({" ".join(str(a.body.get(name)) for name in names) for a in answers}))
+
+
+def web(router: str, host: str, path: str, fields: tuple[str, ...], expected: str, what: str, scheme: str = "http", family: int = 4) -> Probe:
+    """A probe that asks ``router`` for a URL eight times and looks at ``fields`` of the JSON answers."""
+    address = ROUTERS[router][0 if family == 4 else 1]
+    url = f"{scheme}://{host}{path}"
+    name = f"{router}: {what} ({url}{', IPv6' if family == 6 else ''})"
+    return Probe(name, expected, lambda: _fields(get(url, host, address, times=8), *fields))
+
+
+def status(router: str, host: str, expected: str) -> Probe:
+    """A probe that looks at the HTTP status alone."""
+    url = f"http://{host}/"
+    return Probe(f"{router}: unknown host ({url})", expected, lambda: str(get(url, host, ROUTERS[router][0])[0].status))
+
+
+def requests(router: str) -> list[Probe]:
+    """What a router must answer."""
+    both = "alpha, beta"
+    return [
+        web(router, SHARED, "/", ("cluster",), both, "host of both clusters"),
+        web(router, SHARED, "/", ("cluster",), both, "host of both clusters", family=6),
+        web(router, "alpha.example.test", "/", ("cluster", "host"), "alpha alpha.example.test", "host of alpha only"),
+        web(router, "beta.example.test", "/", ("cluster", "host"), "beta beta.example.test", "host of beta only"),
+        web(router, SHARED, "/b/page", ("app", "path"), "echo-b /b/page", "path"),
+        web(router, SHARED, "/", ("cluster",), both, "certificate verified", scheme="https"),
+        web(router, "secure.wild.example.test", "/", ("cluster",), both, "wildcard certificate verified", scheme="https"),
+        status(router, "unknown.example.test", "404"),
+    ]
+
+
+def routes(router: str) -> list[Probe]:
+    """What a router must have learned by BGP: every worker's pod prefixes, and the service prefixes over all workers."""
+    return [
+        Probe(f"{router}: {what} by BGP, IPv{family}", _routes_text(wanted), lambda f=family, w=wanted: _routes_text(_learned(router, f, w)))
+        for what, table in (("pod prefixes", _pod_prefixes()), ("service prefixes", _service_prefixes()))
+        for family, wanted in ((f, {p: n for p, n in table.items() if ipaddress.ip_network(p).version == f}) for f in (4, 6))
+    ]
+
+
+def _routes_text(paths: dict[str, int]) -> str:
+    return ", ".join(f"{prefix}{f' x{count}' if count > 1 else ''}" for prefix, count in sorted(paths.items()))
+
+
+def _learned(router: str, family: int, wanted: dict[str, int]) -> dict[str, int]:
+    """Number of next hops for each of the wanted prefixes that BIRD put into the router's kernel."""
+    kernel = json.loads(on(router, "ip", f"-{family}", "-j", "route", "show", "proto", "bird") or "[]")
+    found: dict[str, int] = {}
+    for route in kernel:
+        if route["dst"] in wanted:
+            found[route["dst"]] = found.get(route["dst"], 0) + len(route.get("nexthops", [route]))
+    return found
+
+
+def _workers() -> dict[str, dict[str, t.Any]]:
+    return {name: values for name, values in _hosts(inventory()).items() if "northgate_cluster" in values}
+
+
+def _hosts(group: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
+    """Host variables of all groups, however they are nested."""
+    found: dict[str, dict[str, t.Any]] = {}
+    for name, value in group.items():
+        if name == "hosts":
+            for host, values in value.items():
+                found.setdefault(host, {}).update(values or {})
+        elif isinstance(value, dict) and name != "vars":
+            for host, values in _hosts(value).items():
+                found.setdefault(host, {}).update(values)
+    return found
+
+
+def _pod_prefixes() -> dict[str, int]:
+    return {prefix: 1 for values in _workers().values() for prefix in values["northgate_pod_prefixes"]}
+
+
+def _service_prefixes() -> dict[str, int]:
+    clusters = inventory()["all"]["vars"]["northgate_clusters"]
+    workers = [values["northgate_cluster"] for values in _workers().values()]
+    return {prefix: workers.count(name) for name, cluster in clusters.items() for prefix in cluster["service_prefixes"]}
+
+
+def pulled_plug(killed: str, other: str) -> t.Iterator[Result]:
+    """Kills a router, asks the other one, starts the first again and looks whether it serves by itself."""
+    host = "alpha.example.test"
+    call("kill", killed)
+    down = Probe(f"{killed}: plug pulled", "no answer", lambda: _silence(get(f"http://{SHARED}/", SHARED, ROUTERS[killed][0])), 10.0)
+    yield down.run()
+    yield web(other, SHARED, "/", ("cluster",), "alpha, beta", f"asked instead of {killed}").run()
+    yield web(other, host, "/", ("cluster",), "alpha", f"asked instead of {killed}", scheme="https").run()
+    call("start", killed, timeout=BOOT_SECONDS)
+    again = web(killed, SHARED, "/", ("cluster",), "alpha, beta", "started again, serves from its own disk")
+    yield Probe(again.what, again.expected, again.look, BOOT_SECONDS).run()
+
+
+def _silence(answers: list[Answer]) -> str:
+    return "no answer" if not answers[0].status else str(answers[0].status)
