@@ -170,6 +170,18 @@ def test_servers_that_were_drained_are_deleted(haproxy, pods):
     assert list(haproxy.runtime.servers()["ng:alpha:traefik"]) == [f"alpha_traefik_127.0.0.1_{a1.port}"]
 
 
+def test_a_server_left_in_maintenance_serves_again(haproxy, pods):
+    a1 = pods("a1")
+    wanted = cluster("alpha", [ROOT], [a1.port])
+    bring(haproxy, wanted)
+    server = f"ng:alpha:traefik/alpha_traefik_127.0.0.1_{a1.port}"
+    haproxy.runtime.expect(r"\A\n", f"set server {server} state maint")
+    assert haproxy.get("shop.example.test")[0] == 503
+    outcome = bring(haproxy, wanted)
+    assert [str(step) for step in outcome.plan.steps] == [f"enable server {server}"]
+    assert answered(haproxy, "shop.example.test") == {"a1"}
+
+
 def test_a_backend_without_ready_pods_answers_503(haproxy):
     bring(haproxy, cluster("alpha", [ROOT], []))
     assert haproxy.get("shop.example.test")[0] == 503
