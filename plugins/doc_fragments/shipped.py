@@ -33,4 +33,11 @@ options:
     description: How long to wait for another run on the same router to end, in seconds.
     type: int
     default: 120
+  _documents:
+    description: Set by the action plugin of this module, from the paths above; not for playbooks.
+    type: dict
+  _uploads:
+    description: Set by the action plugin of this module; not for playbooks.
+    type: dict
+    default: {}
 """

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
@@ -180,6 +181,16 @@ def test_a_server_left_in_maintenance_serves_again(haproxy, pods):
     outcome = bring(haproxy, wanted)
     assert [str(step) for step in outcome.plan.steps] == [f"enable server {server}"]
     assert answered(haproxy, "shop.example.test") == {"a1"}
+
+
+def test_a_dead_pod_that_came_at_run_time_is_noticed_and_costs_no_request(haproxy, pods, wait):
+    a1, a2 = pods("a1"), pods("a2")
+    bring(haproxy, cluster("alpha", [ROOT], [a1.port]))
+    bring(haproxy, cluster("alpha", [ROOT], [a1.port, a2.port]))
+    a2.stop()
+    assert answered(haproxy, "shop.example.test") == {"a1"}
+    state = rf"(?m)^\d+ \S+ \d+ alpha_traefik_127.0.0.1_{a2.port} \S+ 0 "  # srv_op_state 0: stopped
+    wait(lambda: re.search(state, haproxy.runtime.ask("show servers state")), "the health check")
 
 
 def test_a_backend_without_ready_pods_answers_503(haproxy):
