@@ -152,11 +152,11 @@ class Pod:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *_: object) -> None:
+            def log_message(self, *arguments: object) -> None:
                 pass
 
         class Server(http.server.ThreadingHTTPServer):
-            def handle_error(self, *_: object) -> None:
+            def handle_error(self, *arguments: object) -> None:
                 """A health check ends with a reset: that is no error."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
@@ -232,7 +232,7 @@ class KubernetesAPI:
         self.kubeconfig = root / "admin.kubeconfig"
 
     def start(self) -> None:
-        client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+        client, peer = (f"http://127.0.0.1:{free_port()}" for number in range(2))
         self._spawn(
             "etcd", f"--data-dir={self.root}/etcd", "--unsafe-no-fsync", f"--listen-client-urls={client}",
             f"--advertise-client-urls={client}", f"--listen-peer-urls={peer}",

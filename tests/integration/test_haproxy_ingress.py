@@ -45,9 +45,9 @@ def bring(haproxy: t.Any, *snapshots: Snapshot, pems: dict[str, str] | None = No
 
 
 def answered(haproxy: t.Any, host: str, path: str = "/", times: int = 12) -> set[str]:
-    replies = [haproxy.get(host, path) for _ in range(times)]
-    assert {status for status, _ in replies} == {200}
-    return {body["pod"] for _, body in replies}
+    replies = [haproxy.get(host, path) for attempt in range(times)]
+    assert {status for status, body in replies} == {200}
+    return {body["pod"] for status, body in replies}
 
 
 def test_first_run_reloads_once_with_its_reason_and_the_second_does_nothing(haproxy, pods):
@@ -158,7 +158,7 @@ def test_nothing_is_lost_while_pods_and_routes_change(haproxy, pods):
     bring(haproxy, states[0])
     bring(haproxy, states[1])
     with ThreadPoolExecutor(4) as clients:
-        replies = [clients.submit(haproxy.get, "shop.example.test") for _ in range(600)]
+        replies = [clients.submit(haproxy.get, "shop.example.test") for number in range(600)]
         for number in range(10):
             assert bring(haproxy, states[number % 2]).reload_reason == ""
     assert {reply.result()[0] for reply in replies} == {200}
@@ -201,9 +201,9 @@ def test_a_backend_without_ready_pods_answers_503(haproxy):
 def test_the_client_does_not_choose_what_the_application_is_told_of_it(haproxy, pods):
     bring(haproxy, cluster("alpha", [ROOT], [pods("a1").port]))
     lies = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https", "Forwarded": "for=192.0.2.1"}
-    _, body = haproxy.get("shop.example.test", headers=lies)
+    status, body = haproxy.get("shop.example.test", headers=lies)
     told = {name.lower(): value for name, value in body["headers"].items()}
-    assert (told["x-forwarded-for"], told["x-forwarded-proto"]) == ("127.0.0.1", "http")
+    assert (status, told["x-forwarded-for"], told["x-forwarded-proto"]) == (200, "127.0.0.1", "http")
     assert "forwarded" not in told
 
 
