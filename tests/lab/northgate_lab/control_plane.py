@@ -145,6 +145,8 @@ def _prepare_cluster(topology, state: Path, cluster: str) -> None:
         for user in USERS:
             config = kubeconfig(topology, state, cluster, user, host, server)
             credentials.write_private(pki / f"{host}-{user}.kubeconfig", json.dumps(config, indent=1).encode())
+    first = pki / f"{servers(topology, cluster)[0]}-admin.kubeconfig"
+    credentials.write_private(pki / "admin.kubeconfig", first.read_bytes())
 
 
 def _write_tokens(topology, cluster: str, pki: Path) -> None:

@@ -21,7 +21,7 @@ class ApiError(Exception):
     """An answer that is no success; `code` is the HTTP status."""
 
     def __init__(self, code: int, message: str) -> None:
-        super().__init__(f"{code}: {message}")
+        super().__init__(f"{code}: {message.strip()[:200]}")
         self.code = code
 
 
