@@ -1,0 +1,99 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What site.yml and converge.yml make of the default topology: routes, services, and answers that the client gets."""
+from __future__ import annotations
+
+import json
+
+import pytest
+
+# Destination and who announces it: each worker its pods, all workers of a cluster its services.
+ROUTES = {
+    "10.100.1.0/24": {"10.90.0.21"},
+    "10.100.2.0/24": {"10.90.0.22"},
+    "10.101.0.0/16": {"10.90.0.21", "10.90.0.22"},
+    "10.110.1.0/24": {"10.90.0.31"},
+    "10.111.0.0/16": {"10.90.0.31"},
+    "fd64:100:0:1::/64": {"fd90::21"},
+    "fd64:100:0:2::/64": {"fd90::22"},
+    "fd64:101::/112": {"fd90::21", "fd90::22"},
+    "fd64:110:0:1::/64": {"fd90::31"},
+    "fd64:111::/112": {"fd90::31"},
+}
+
+
+def learned(host):
+    """The kernel's routes that BIRD put there: destination -> next hops."""
+    routes = {}
+    for family in ("-4", "-6"):
+        for route in json.loads(host.check_output(f"ip -j {family} route show proto bird") or "[]"):
+            hops = route.get("nexthops", [route])
+            routes.setdefault(route["dst"], set()).update(hop["gateway"] for hop in hops)
+    return routes
+
+
+def test_routers_learn_pods_and_services_of_both_clusters(lab, router, eventually):
+    eventually(lambda: learned(lab(router)) == ROUTES)
+
+
+def test_workers_learn_their_fellows_pods_and_nothing_from_routers(lab, eventually):
+    eventually(lambda: learned(lab("alpha-w1")) == {"10.100.2.0/24": {"10.90.0.22"}, "fd64:100:0:2::/64": {"fd90::22"}})
+    assert learned(lab("beta-w1")) == {}
+
+
+@pytest.mark.parametrize("service", ["haproxy", "bird"])
+def test_services_run_and_come_back_after_a_boot(lab, router, service):
+    assert lab(router).service(service).is_running
+    assert lab(router).service(service).is_enabled
+
+
+def test_the_administrators_files_are_untouched(lab, router):
+    assert lab(router).check_output("dpkg --verify haproxy") == ""
+
+
+def test_the_sockets_and_secrets_are_not_for_everybody(lab, router):
+    host = lab(router)
+    assert host.file("/run/haproxy/northgate.sock").mode == 0o660
+    assert host.file("/etc/haproxy/northgate/certs").mode == 0o700
+    assert host.socket("tcp://127.0.0.1:8404").is_listening
+    assert not host.socket("tcp://0.0.0.0:8404").is_listening
+    assert 'haproxy_process_build_info{version="' in host.check_output("curl -sS http://127.0.0.1:8404/metrics?scope=global")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_host_of_both_clusters_is_served_by_all_their_pods(get, router, scheme):
+    answers = [get(f"{scheme}://shared.example.test/any", router, "--cacert", "/lab/ca.pem") for _ in range(24)]
+    assert {status for status, _ in answers} == {200}
+    assert {(body["cluster"], body["app"]) for _, body in answers} == {("alpha", "echo"), ("beta", "echo")}
+    assert len({body["pod"] for _, body in answers}) > 2
+
+
+@pytest.mark.parametrize("cluster", ["alpha", "beta"])
+def test_a_host_of_one_cluster_is_served_by_it_alone(get, router, cluster):
+    answers = [get(f"http://{cluster}.example.test/", router) for _ in range(6)]
+    assert {(status, body["cluster"], body["host"]) for status, body in answers} == {(200, cluster, f"{cluster}.example.test")}
+
+
+@pytest.mark.parametrize("path, app", [("/b", "echo-b"), ("/b/x", "echo-b"), ("/bx", "echo"), ("/", "echo")])
+def test_a_path_is_routed_by_segment(get, router, path, app):
+    status, body = get(f"http://shared.example.test{path}", router)
+    assert (status, body["app"], body["path"]) == (200, app, path)
+
+
+@pytest.mark.parametrize("host", ["shared.example.test", "alpha.example.test", "secure.wild.example.test"])
+def test_https_with_the_certificate_of_the_host(get, router, host):
+    # curl fails unless the certificate is of the lab's authority and for this name.
+    status, body = get(f"https://{host}/", router, "--cacert", "/lab/ca.pem")
+    assert (status, body["host"]) == (200, host)
+
+
+def test_an_unknown_host_gets_our_own_page(get, router):
+    status, body = get("http://unknown.example.test/", router)
+    assert status == 404
+    assert "Nothing is served under this name and path." in body
+
+
+def test_no_client_speaks_an_old_protocol(lab, router):
+    command = f"curl -sS -m 10 --tls-max 1.1 --ciphers DEFAULT@SECLEVEL=0 -k --resolve shared.example.test:443:{'10.91.0.11' if router == 'r1' else '10.91.0.12'}"
+    assert lab("client").run(f"{command} https://shared.example.test/").rc == 35
