@@ -33,7 +33,7 @@ def get(lab):
         host, port = url.split("/")[2], 443 if url.startswith("https:") else 80
         address = ROUTERS[router]
         command = ["curl", "-sS", "-m", "10", "-w", "\n%{http_code}", "--resolve", f"{host}:{port}:{address}", *options, url]
-        body, _, status = lab("client").check_output(shlex.join(command)).rpartition("\n")
+        body, status = lab("client").check_output(shlex.join(command)).rsplit("\n", 1)
         return int(status), json.loads(body) if body.startswith("{") else body
     return get
 
