@@ -70,7 +70,9 @@ def commands(topology, state: Path, host: str) -> list[tuple[str, list[str], dic
         work = state / "hosts" / host / "etcd"
         found = [("etcd", _etcd(host, spec.addresses, pki, work))]
     else:
-        config = [f"--kubeconfig={pki}/{host}-%s.kubeconfig", "--leader-elect=true", "--bind-address=127.0.0.1"]
+        # Alone, a component need not wait for the lease of its own earlier life.
+        elect = "true" if len(servers(topology, spec.cluster)) > 1 else "false"
+        config = [f"--kubeconfig={pki}/{host}-%s.kubeconfig", f"--leader-elect={elect}", "--bind-address=127.0.0.1"]
         found = [
             ("kube-apiserver", _apiserver(topology, host, pki)),
             ("kube-controller-manager", [option.replace("%s", "kube-controller-manager") for option in config] + [

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import threading
 import time
@@ -64,7 +65,8 @@ def main() -> None:
     config = json.loads(Path(sys.argv[1]).read_text())
     node = Node(config["node"], config["zone"], config["addresses"], config["pod_prefixes"],
                 config["service_host"], config["ca_file"], Path(config["logs"]))
-    node.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.rmtree(node.state, ignore_errors=True)
+    node.state.mkdir(mode=0o700, parents=True)
     node.logs.mkdir(parents=True, exist_ok=True)
     container.SECRETS.mkdir(exist_ok=True)
     network.prepare_node()
