@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -48,8 +49,7 @@ def ensure(progress: Progress) -> Path:
     Safe to call from several processes at once. Raises CalledProcessError when a build fails;
     its output is in the cache beside the entry, in binaries.log.
     """
-    go = subprocess.run([LAB.parent / "tools" / "go"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    version = subprocess.run([go, "env", "GOVERSION"], check=True, stdout=subprocess.PIPE, text=True, cwd="/").stdout
+    go, version = _toolchain()
     entry = cache_root() / f"binaries-{key(version)}"
     if entry.is_dir():
         return entry
@@ -72,6 +72,15 @@ def key(version: str) -> str:
             if file.is_file() and "__pycache__" not in file.parts:
                 digest.update(f"\0{file.relative_to(LAB)}\0".encode() + file.read_bytes())
     return digest.hexdigest()[:12]
+
+
+@functools.cache
+def _toolchain() -> tuple[str, str]:
+    """Return the path of go and its version."""
+    go = subprocess.run([LAB.parent / "tools" / "go"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    answer = subprocess.run([go, "env", "GOVERSION"], check=True, stdout=subprocess.PIPE, text=True, cwd="/",
+                            env=os.environ | ENVIRONMENT)
+    return go, answer.stdout
 
 
 def _build_kubernetes(go: str, directory: Path, progress: Progress) -> None:
