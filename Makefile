@@ -18,7 +18,7 @@ demo-down: ## stops the lab and removes everything that it left on this machine
 test: ## every test below, in this order; what .ci/run calls
 	@tests/tools/part test
 
-lint: ## ansible-lint, yamllint, shellcheck, changelog fragments
+lint: ## ansible-lint, yamllint, ruff, shellcheck, changelog fragments
 	@tests/tools/part lint
 
 sanity: ## ansible-test sanity on a copy

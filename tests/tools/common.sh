@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # Shared by the scripts of this directory: where caches are, how progress is shown. Read with `.`.
 
 : "${HOME:=/root}"
