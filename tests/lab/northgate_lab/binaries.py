@@ -5,20 +5,17 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
-import hashlib
 import json
 import os
-import shutil
 import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-LAB = Path(__file__).resolve().parent.parent
-KUBERNETES, TRAEFIK = LAB / "kubernetes", LAB / "traefik"
+from . import cache
+
+KUBERNETES, TRAEFIK = cache.LAB / "kubernetes", cache.LAB / "traefik"
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubectl")
 # What the tools of controller-runtime agree on to take from elsewhere.
 FOREIGN = ("etcd", "kube-apiserver", "kubectl")
@@ -27,12 +24,6 @@ VERSION = "v1.36.3"
 BUILD = ["build", "-v", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false"]
 ENVIRONMENT = {"CGO_ENABLED": "0", "GOGC": "400", "GOFLAGS": "", "GOWORK": "off", "GOTOOLCHAIN": "local"}
 Progress = Callable[[str], None]
-
-
-def cache_root() -> Path:
-    """Return the directory of all caches."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("NORTHGATE_CACHE") or Path(base) / "northgate-edge")
 
 
 def path(directory: Path, name: str) -> Path:
@@ -50,34 +41,26 @@ def ensure(progress: Progress) -> Path:
     its output is in the cache beside the entry, in binaries.log.
     """
     go, version = _toolchain()
-    entry = cache_root() / f"binaries-{key(version)}"
-    if entry.is_dir():
-        return entry
-    with _lock(progress):
-        if not entry.is_dir():
-            with tempfile.TemporaryDirectory(prefix="binaries.", dir=cache_root()) as scratch:
-                unfinished = Path(scratch) / "binaries"
-                unfinished.mkdir(mode=0o755)
-                _build_kubernetes(go, unfinished, progress)
-                _build_traefik(go, unfinished, Path(scratch) / "source", progress)
-                unfinished.rename(entry)
-    return entry
+
+    def build(directory: Path) -> None:
+        _build_kubernetes(go, directory, progress)
+        # Beside the entry, which the cache removes with everything else of an unfinished build.
+        _build_traefik(go, directory, directory.parent / "source", progress)
+
+    return cache.ensure("binaries", key(version), build, progress)
 
 
 def key(version: str) -> str:
     """Return twelve digits that change with the Go version and with every file that is built from."""
-    digest = hashlib.sha256(version.encode() + " ".join(BUILD).encode())
-    for directory in (KUBERNETES, TRAEFIK):
-        for file in sorted(directory.rglob("*")):
-            if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(f"\0{file.relative_to(LAB)}\0".encode() + file.read_bytes())
-    return digest.hexdigest()[:12]
+    files = [file for directory in (KUBERNETES, TRAEFIK) for file in directory.rglob("*")
+             if file.is_file() and "__pycache__" not in file.parts]
+    return cache.key(files, version, *BUILD)
 
 
 @functools.cache
 def _toolchain() -> tuple[str, str]:
     """Return the path of go and its version."""
-    go = subprocess.run([LAB.parent / "tools" / "go"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    go = subprocess.run([cache.TOOLS / "go"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     answer = subprocess.run([go, "env", "GOVERSION"], check=True, stdout=subprocess.PIPE, text=True, cwd="/",
                             env=os.environ | ENVIRONMENT)
     return go, answer.stdout
@@ -105,7 +88,7 @@ def _build_traefik(go: str, directory: Path, source: Path, progress: Progress) -
 
 def _go(go: str, arguments: list[str], directory: Path, what: str, progress: Progress) -> None:
     """Run go with lower priority, and say every ten seconds how far it is."""
-    started, log = time.monotonic(), cache_root() / "binaries.log"
+    started, log = time.monotonic(), cache.root() / "binaries.log"
     progress(f"building {what}")
     with open(log, "wb") as output:
         process = subprocess.Popen(["nice", go, *arguments], cwd=directory, env=os.environ | ENVIRONMENT,
@@ -124,18 +107,3 @@ def _go(go: str, arguments: list[str], directory: Path, what: str, progress: Pro
     if process.returncode:
         progress(log.read_text()[-2000:])
         raise subprocess.CalledProcessError(process.returncode, ["go", *arguments])
-
-
-@contextlib.contextmanager
-def _lock(progress: Progress) -> Iterator[None]:
-    cache_root().mkdir(parents=True, exist_ok=True)
-    with open(cache_root() / ".lock-binaries", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress("waiting for another run that builds the binaries")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        # A run that was killed could not clean up.
-        for leftover in cache_root().glob("binaries.*/"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        yield

@@ -10,7 +10,7 @@ import json
 import shutil
 from pathlib import Path
 
-from . import binaries, control_plane, credentials
+from . import cache, control_plane, credentials
 
 # The agent relays this port of the worker's loopback to whichever API server answers.
 LOCAL_PORT = 6443
@@ -22,8 +22,8 @@ def prepare(topology, state: Path, cluster: str) -> None:
     """Write STATE/hosts/WORKER/share/kubernetes of every worker of the cluster."""
     for node in topology.members(cluster, "worker"):
         share = state / "hosts" / node / "share" / "kubernetes"
-        shutil.rmtree(share, ignore_errors=True)
-        shutil.copytree(binaries.LAB / "agent" / "lab_agent", share / "agent" / "lab_agent",
+        # In place, for the worker may be running.
+        shutil.copytree(cache.LAB / "agent" / "lab_agent", share / "agent" / "lab_agent", dirs_exist_ok=True,
                         ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copyfile(control_plane.directory(state, cluster) / "ca.pem", share / "ca.pem")
         _write(share / "agent.json", _agent(topology, state, cluster, node))

@@ -9,9 +9,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from . import binaries, control_plane
+from . import binaries, cache, control_plane
 
-MANIFESTS = binaries.LAB / "manifests"
+MANIFESTS = cache.LAB / "manifests"
 READY_SECONDS = 300
 
 

@@ -22,7 +22,7 @@ def test_the_key_changes_with_sources_and_with_go(tmp_path, monkeypatch):
     for name in ("kubernetes", "traefik"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "go.sum").write_text("1")
-    monkeypatch.setattr(binaries, "LAB", tmp_path)
+    monkeypatch.setattr(binaries.cache, "LAB", tmp_path)
     monkeypatch.setattr(binaries, "KUBERNETES", tmp_path / "kubernetes")
     monkeypatch.setattr(binaries, "TRAEFIK", tmp_path / "traefik")
     first = binaries.key("go1.26.8")
