@@ -1,0 +1,145 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Guests: user-mode Linux with a copy-on-write disk. What they need on disk, their command line, their boot."""
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.parse
+from pathlib import Path
+
+from . import network, processes
+from .progress import Progress, last_line, tail
+from .state import Lab
+from .topology import Host
+
+READY_SECONDS = 180
+SYSCTL = ["net.ipv6.conf.all.accept_ra=0", "net.ipv6.conf.default.accept_ra=0",
+          "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0"]
+FORWARDING = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.default.forwarding=1"]
+
+
+def prepare(lab: Lab) -> None:
+    """Write what every guest reads at boot, its ssh keys, and the controller's ssh configuration."""
+    key = lab.state / "ssh" / "id_ed25519"
+    _ensure_key(key)
+    known = []
+    for name in lab.topology.guests:
+        host, system = lab.topology.hosts[name], lab.directory(name) / "share" / "system"
+        system.mkdir(parents=True, exist_ok=True)
+        _ensure_key(system / "ssh_host_ed25519_key")
+        shutil.copyfile(key.with_suffix(".pub"), system / "authorized_keys")
+        (system / "hosts").write_text(hosts_file(lab, host))
+        settings = SYSCTL + (FORWARDING if host.role in ("router", "worker") else [])
+        (system / "sysctl.conf").write_text("\n".join(settings) + "\n")
+        (system / "interfaces").write_text("".join(
+            f"{host.mac(segment)} {segment} {' '.join(found)}\n" for segment, found in host.interfaces.items()))
+        public = (system / "ssh_host_ed25519_key.pub").read_text().split()
+        known.append(f"{name},{management(host)} {public[0]} {public[1]}\n")
+    (lab.state / "ssh" / "known_hosts").write_text("".join(known))
+    (lab.state / "ssh" / "config").write_text(ssh_config(lab))
+
+
+def management(host: Host) -> str:
+    """Return the address by which the controller reaches a guest."""
+    return host.addresses_in("mgmt")[0]
+
+
+def hosts_file(lab: Lab, reader: Host) -> str:
+    """Return /etc/hosts of a guest: every host's addresses in a segment that the reader is in, else in its own main one."""
+    lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
+    main = next(iter(reader.interfaces))
+    for name, host in lab.topology.hosts.items():
+        lines += [f"{address} {name}" for address in host.addresses_in(main) or host.addresses]
+    return "\n".join(lines) + "\n"
+
+
+def ssh_config(lab: Lab) -> str:
+    """Return the configuration with which ssh and Ansible reach the guests, over connections that they share."""
+    directory = lab.state / "ssh"
+    blocks = [
+        f"Host {name} {management(lab.topology.hosts[name])}\n    HostName {management(lab.topology.hosts[name])}\n"
+        for name in lab.topology.guests
+    ]
+    return "".join(blocks) + "\n".join((
+        "Host *", "    User root", f'    IdentityFile "{directory}/id_ed25519"', "    IdentitiesOnly yes", "    BatchMode yes",
+        f'    UserKnownHostsFile "{directory}/known_hosts"', "    GlobalKnownHostsFile /dev/null",
+        "    StrictHostKeyChecking yes", "    ConnectTimeout 5", "    ServerAliveInterval 5", "    ServerAliveCountMax 3",
+        "    LogLevel ERROR", "    ControlMaster auto", "    ControlPersist 10m", f'    ControlPath "{directory}/%h.sock"', ""))
+
+
+def boot(lab: Lab, name: str) -> None:
+    """Switch a guest on with the disk that it has, or a new one. Runs in the lab's network."""
+    host, directory = lab.topology.hosts[name], lab.directory(name)
+    runtime = directory / "uml"
+    shutil.rmtree(runtime, ignore_errors=True)
+    runtime.mkdir()
+    environment = {"PATH": os.environ["PATH"], "HOME": str(directory)}
+    # Memory is a file: in a real file system it would be written back to disk.
+    if os.path.isdir("/dev/shm"):
+        environment["TMPDIR"] = "/dev/shm"
+    processes.spawn(command(lab, host), directory / "console.log", directory / "guest.pid", environment)
+
+
+def command(lab: Lab, host: Host) -> list[str]:
+    """Return a guest's command line."""
+    directory = lab.directory(host.name)
+    interfaces = [
+        f"vec{index}:transport=tap,ifname={network.port(host.name, segment)},mac={host.mac(segment)},depth=128,gro=1"
+        for index, segment in enumerate(host.interfaces)
+    ]
+    programs = lab.parts.get("programs") or str(lab.state / "programs")
+    return [
+        f"{lab.parts['kernel']}/linux", f"mem={host.memory}M", f"umid={host.name}", f"uml_dir={directory}/uml",
+        f"ubd0={directory}/disk.cow,{lab.parts['image']}/{host.role}.img", "root=/dev/ubda", "rootfstype=ext4", "rw",
+        *interfaces, "con=null", "con0=null,fd:1", "ssl=null",
+        f"systemd.hostname={host.name}", f"systemd.machine_id={hashlib.sha256(host.name.encode()).hexdigest()[:32]}",
+        f"lab.share={urllib.parse.quote(str(directory / 'share'))}", f"lab.programs={urllib.parse.quote(programs)}",
+    ]
+
+
+def wait_ready(lab: Lab, names: list[str], progress: Progress) -> None:
+    """Wait until sshd of each guest lets us in. Runs in the lab's network. Raises TimeoutError, ChildProcessError."""
+    deadline, waiting = time.monotonic() + READY_SECONDS, list(names)
+    while waiting := [name for name in waiting if not _answers(lab, name)]:
+        for name in waiting:
+            if processes.running(lab.directory(name) / "guest.pid") is None:
+                raise ChildProcessError(f"guest {name} ended:\n{tail(lab.directory(name) / 'console.log', 20)}")
+        if time.monotonic() > deadline:
+            where = "\n".join(f"{name}: {last_line(lab.directory(name) / 'console.log')}" for name in waiting)
+            raise TimeoutError(f"no ssh after {READY_SECONDS} s:\n{where}")
+        progress(f"waiting for ssh on {', '.join(waiting)}")
+        time.sleep(0.3)
+
+
+def ssh(lab: Lab, name: str, *options: str) -> list[str]:
+    """Return the beginning of an ssh command line to a guest."""
+    return ["ssh", "-F", str(lab.state / "ssh" / "config"), *options, name]
+
+
+def disconnect(lab: Lab, name: str) -> None:
+    """Close the shared connection to a guest, which would wait for one that is gone."""
+    if (lab.state / "ssh" / f"{management(lab.topology.hosts[name])}.sock").exists():
+        subprocess.run(ssh(lab, name, "-O", "exit"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _answers(lab: Lab, name: str) -> bool:
+    try:
+        with socket.create_connection((management(lab.topology.hosts[name]), 22), timeout=1) as connection:
+            if not connection.recv(4):
+                return False
+    except OSError:
+        return False
+    return subprocess.run([*ssh(lab, name), "true"], stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
+
+
+def _ensure_key(path: Path) -> None:
+    if not path.with_suffix(".pub").exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "northgate-lab", "-f", path], check=True)

@@ -1,0 +1,90 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Processes that outlive the command: started in sessions of their own, known by pid files, ended for good."""
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+GONE_SECONDS = 20.0
+
+
+def spawn(argv: list[str], log: Path, pid_file: Path, env: dict[str, str]) -> int:
+    """Start a process in a new session with its output appended to `log`; write `pid_file`; return the pid."""
+    with open(log, "ab") as output:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=env,
+                                   start_new_session=True, cwd="/")
+    pid_file.write_text(f"{process.pid} {_start_time(process.pid)}\n")
+    return process.pid
+
+
+def running(pid_file: Path) -> int | None:
+    """Return the pid in the file when that very process still runs (pids are used again)."""
+    try:
+        pid, started = pid_file.read_text().split()
+    except (FileNotFoundError, ValueError):
+        return None
+    return int(pid) if started and _start_time(int(pid)) == started else None
+
+
+def end_sessions(leaders: Iterable[int]) -> None:
+    """Kill process groups at once, as a power cut does, and wait until all their processes are gone."""
+    groups = set(leaders)
+    deadline = time.monotonic() + GONE_SECONDS
+    while left := {pid for pid in _all() if _group(pid) in groups}:
+        _kill(left, deadline)
+
+
+def end(pids: Iterable[int]) -> None:
+    """Kill single processes and wait until they are gone."""
+    wanted, deadline = {pid: _start_time(pid) for pid in pids}, time.monotonic() + GONE_SECONDS
+    while left := {pid for pid, started in wanted.items() if started and _start_time(pid) == started}:
+        _kill(left, deadline)
+
+
+def ancestors() -> set[int]:
+    """Return this process and those that started it."""
+    found, pid = set(), os.getpid()
+    while pid > 0:
+        found.add(pid)
+        pid = int(_stat(pid)[1] or 0)
+    return found
+
+
+def _kill(pids: set[int], deadline: float) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+            # Our own children are gone only when they have been waited for.
+            os.waitpid(pid, os.WNOHANG)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+    if time.monotonic() > deadline:
+        raise TimeoutError(f"processes don't end: {', '.join(map(str, sorted(pids)))}")
+    time.sleep(0.02)
+
+
+def _all() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _stat(pid: int) -> list[str]:
+    """Return /proc/PID/stat from the state on; empty texts for a process that is gone or only waits to be reaped."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return [""] * 20
+    return [""] * 20 if fields[0] in "ZX" else fields
+
+
+def _group(pid: int) -> int:
+    return int(_stat(pid)[2] or 0)
+
+
+def _start_time(pid: int) -> str:
+    return _stat(pid)[19]
