@@ -16,7 +16,7 @@ import time
 import typing as t
 
 from lab import COMMAND, ROOT, StepFailed, playbook
-from probes import Result, pulled_plug, requests, routes
+from probes import Result, outside, pulled_plug, requests, routes
 
 WIDTHS = (62, 40, 40, 4)
 LOOK_AROUND = """\
@@ -71,6 +71,8 @@ def _probes() -> t.Iterator[Result]:
     for router in ("r1", "r2"):
         for probe in routes(router) + requests(router):
             yield probe.run()
+    for probe in outside():
+        yield probe.run()
     yield from pulled_plug("r1", "r2")
 
 

@@ -84,10 +84,20 @@ def requests(router: str) -> list[Probe]:
 
 def routes(router: str) -> list[Probe]:
     """What a router must have learned by BGP: every worker's pod prefixes, and the service prefixes over all workers."""
+    tables = (("pod prefixes", _pod_prefixes()), ("service prefixes", _service_prefixes()))
+    return [probe for what, table in tables for probe in _by_family(router, f"{what} by BGP", table)]
+
+
+def outside() -> list[Probe]:
+    """What the client must have learned: the same prefixes, each over both routers."""
+    return _by_family("client", "prefixes of both clusters by BGP", dict.fromkeys([*_pod_prefixes(), *_service_prefixes()], len(ROUTERS)))
+
+
+def _by_family(host: str, what: str, table: dict[str, int]) -> list[Probe]:
+    families = {f: {prefix: paths for prefix, paths in table.items() if ipaddress.ip_network(prefix).version == f} for f in (4, 6)}
     return [
-        Probe(f"{router}: {what} by BGP, IPv{family}", _routes_text(wanted), lambda f=family, w=wanted: _routes_text(_learned(router, f, w)))
-        for what, table in (("pod prefixes", _pod_prefixes()), ("service prefixes", _service_prefixes()))
-        for family, wanted in ((f, {p: n for p, n in table.items() if ipaddress.ip_network(p).version == f}) for f in (4, 6))
+        Probe(f"{host}: {what}, IPv{family}", _routes_text(wanted), lambda f=family, w=wanted: _routes_text(_learned(host, f, w)))
+        for family, wanted in families.items()
     ]
 
 
@@ -95,9 +105,9 @@ def _routes_text(paths: dict[str, int]) -> str:
     return ", ".join(f"{prefix}{f' x{count}' if count > 1 else ''}" for prefix, count in sorted(paths.items()))
 
 
-def _learned(router: str, family: int, wanted: dict[str, int]) -> dict[str, int]:
-    """Number of next hops for each of the wanted prefixes that BIRD put into the router's kernel."""
-    kernel = json.loads(on(router, "ip", f"-{family}", "-j", "route", "show", "proto", "bird") or "[]")
+def _learned(host: str, family: int, wanted: dict[str, int]) -> dict[str, int]:
+    """Number of next hops for each of the wanted prefixes that BIRD put into the host's kernel."""
+    kernel = json.loads(on(host, "ip", f"-{family}", "-j", "route", "show", "proto", "bird") or "[]")
     found: dict[str, int] = {}
     for route in kernel:
         if route["dst"] in wanted:
