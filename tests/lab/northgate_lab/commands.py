@@ -15,6 +15,9 @@ from . import cache, guests, hosts, lifecycle, network, state, topology
 from .progress import Progress
 from .state import Lab
 
+# What ssh exits with when it does not get to a host.
+SSH_FAILED = 255
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a parsed command line; return the exit status."""
@@ -46,6 +49,9 @@ def _exec(lab: Lab, arguments: argparse.Namespace) -> int:
     if not command:
         raise ValueError("exec needs a command: lab exec HOST -- COMMAND...")
     host = _host(lab, arguments)
+    if host in lab.topology.guests and not hosts.pids(lab, host):
+        print(f"lab: {host} is off", file=sys.stderr)
+        return SSH_FAILED
     network.enter()
     _replace(hosts.argv(lab, host, command, terminal=sys.stdin.isatty() and sys.stdout.isatty()))
 

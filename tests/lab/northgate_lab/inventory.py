@@ -17,9 +17,16 @@ from .topology import Host
 INGRESS_CLASSES = {"traefik": {"service": "traefik/traefik", "port": "web"}}
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes what is used twice twice, as a human would."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def write(lab: Lab) -> None:
     """Write STATE/inventory.yml and STATE/ansible.cfg."""
-    text = yaml.safe_dump(inventory(lab), sort_keys=False, width=120)
+    text = yaml.dump(inventory(lab), Dumper=_Plain, sort_keys=False, width=120)
     (lab.state / "inventory.yml").write_text("---\n# Written by `lab up`.\n" + text)
     (lab.state / "ansible.cfg").write_text(configuration(lab))
 

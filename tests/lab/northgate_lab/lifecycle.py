@@ -14,6 +14,9 @@ from . import cache, guests, hosts, image, inventory, kernel, network, processes
 from .progress import Progress
 from .state import Lab
 
+# A file in the state: the directory of network namespaces is there because of this lab.
+MADE_DIRECTORY = "made-netns-directory"
+
 
 def up(name: str, with_clusters: bool, progress: Progress) -> Lab:
     """Start a lab with a topology, or what does not run of it, and wait until it is ready.
@@ -53,8 +56,9 @@ def down(progress: Progress) -> None:
     ours = processes.ancestors()
     while found := set(network.processes()) - ours:
         processes.end(found)
-    network.remove()
-    shutil.rmtree(state.root(), ignore_errors=False) if state.root().exists() else None
+    network.remove(directory=(state.root() / MADE_DIRECTORY).exists())
+    if state.root().exists():
+        shutil.rmtree(state.root())
     progress("the lab is down")
 
 
@@ -79,6 +83,8 @@ def is_complete(lab: Lab) -> bool:
 
 def _start(lab: Lab, progress: Progress) -> None:
     progress("network")
+    if not network.is_mounted():
+        (lab.state / MADE_DIRECTORY).touch()
     network.create(lab.topology)
     network.enter()
     (lab.state / "programs").mkdir(exist_ok=True)

@@ -93,13 +93,17 @@ def processes() -> list[int]:
     return found
 
 
-def remove() -> None:
-    """Remove the namespaces with everything in them, and the directory of namespaces when it was for us alone."""
+def is_mounted() -> bool:
+    """Return whether the directory of namespaces is mounted: `ip netns add` mounts it on itself the first time."""
+    return _mounted(NAMESPACES)
+
+
+def remove(directory: bool) -> None:
+    """Remove the namespaces with everything in them, and their directory if `directory` and nobody else uses it."""
     for name in existing():
         subprocess.run(["ip", "netns", "delete", name], check=True)
-    if NAMESPACES.is_dir() and not os.listdir(NAMESPACES):
-        # `ip netns add` mounts the directory on itself.
-        while os.path.ismount(NAMESPACES) or _mounted(NAMESPACES):
+    if directory and NAMESPACES.is_dir() and not os.listdir(NAMESPACES):
+        while is_mounted():
             subprocess.run(["umount", NAMESPACES], check=True)
         NAMESPACES.rmdir()
 
