@@ -52,6 +52,7 @@ def _agent(topology, state: Path, cluster: str, node: str) -> dict:
                     for host in hosts[turn:] + hosts[:turn]],
         "port": LOCAL_PORT, "ca_file": f"{GUEST}/ca.pem", "logs": "/lab/pods",
         "token": (control_plane.directory(state, cluster) / "tokens" / node).read_text(),
+        "service_prefixes": topology.clusters[cluster].service_prefixes,
         "service_host": str(ipaddress.ip_network(topology.clusters[cluster].service_prefixes[0])[1]),
     }
 
@@ -60,7 +61,7 @@ def _kube_proxy(topology, cluster: str, node: str) -> dict:
     spec = topology.clusters[cluster]
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
-        "mode": spec.kube_proxy_mode, "hostnameOverride": node,
+        "mode": spec.kube_proxy_mode, "hostnameOverride": node, "nodePortAddresses": ["primary"],
         "clientConnection": {"kubeconfig": f"{GUEST}/kube-proxy.kubeconfig"},
         "detectLocalMode": "ClusterCIDR", "clusterCIDR": ",".join(spec.pod_prefixes),
         "healthzBindAddress": "127.0.0.1:10256", "metricsBindAddress": "127.0.0.1:10249",

@@ -69,7 +69,7 @@ def main() -> None:
     node.state.mkdir(mode=0o700, parents=True)
     node.logs.mkdir(parents=True, exist_ok=True)
     container.SECRETS.mkdir(exist_ok=True)
-    network.prepare_node()
+    network.prepare_node(node.addresses, config["service_prefixes"])
     Forwarder(config["port"], [(server["host"], server["port"]) for server in config["servers"]]).start()
     api = Api("127.0.0.1", config["port"], config["ca_file"], config["token"])
     agent = Agent(node, api)

@@ -12,6 +12,7 @@ from pathlib import Path
 PREFIX = "pod-"
 GATEWAY4, GATEWAY6 = "169.254.1.1", "fe80::1"
 GATEWAY_MAC = "ee:ee:ee:ee:ee:ee"
+LAST_RESORT = 9999
 
 
 def namespace_name(uid: str) -> str:
@@ -24,14 +25,18 @@ def interface_name(uid: str) -> str:
     return "lab" + hashlib.sha256(uid.encode()).hexdigest()[:11]
 
 
-def prepare_node() -> None:
-    """Let the node forward, and remove what an earlier agent left."""
+def prepare_node(addresses: list[str], service_prefixes: list[str]) -> None:
+    """Let the node forward and reach services, and remove what an earlier agent left."""
     for setting in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
         Path("/proc/sys/net", setting).write_text("1\n")
     directory = Path("/run/netns")
     for name in os.listdir(directory) if directory.is_dir() else []:
         if name.startswith(PREFIX):
             remove(name.removeprefix(PREFIX))
+    # kube-proxy rewrites the node's own packets after they were routed, so there must be some route, as the default
+    # route is elsewhere.
+    _batch([], [f"route replace {prefix} dev lo metric {LAST_RESORT}{_source(prefix, addresses)}"
+                for prefix in service_prefixes])
 
 
 def create(uid: str, addresses: list[str], node_addresses: list[str]) -> None:
