@@ -12,7 +12,7 @@ from pathlib import Path
 PREFIX = "pod-"
 GATEWAY4, GATEWAY6 = "169.254.1.1", "fe80::1"
 GATEWAY_MAC = "ee:ee:ee:ee:ee:ee"
-LAST_RESORT = 9999
+LAST_RESORT = "33000"
 
 
 def namespace_name(uid: str) -> str:
@@ -33,10 +33,13 @@ def prepare_node(addresses: list[str], service_prefixes: list[str]) -> None:
     for name in os.listdir(directory) if directory.is_dir() else []:
         if name.startswith(PREFIX):
             remove(name.removeprefix(PREFIX))
-    # kube-proxy rewrites the node's own packets after they were routed, so there must be some route, as the default
-    # route is elsewhere.
-    _batch([], [f"route replace {prefix} dev lo metric {LAST_RESORT}{_source(prefix, addresses)}"
-                for prefix in service_prefixes])
+    # kube-proxy rewrites the node's own packets to services only after they were routed, so they need some route, as a
+    # default route is elsewhere. Asked after all other tables, and not for the pods' packets.
+    for prefix in service_prefixes:
+        family = "-6" if ":" in prefix else "-4"
+        _ip([family, "rule", "delete", "preference", LAST_RESORT], check=False)
+        _batch([family], [f"rule add preference {LAST_RESORT} iif lo lookup {LAST_RESORT}",
+                          f"route replace {prefix} dev lo table {LAST_RESORT}{_source(prefix, addresses)}"])
 
 
 def create(uid: str, addresses: list[str], node_addresses: list[str]) -> None:
