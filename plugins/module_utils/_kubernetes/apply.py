@@ -7,13 +7,11 @@
 from __future__ import annotations
 
 import base64
-import json
 import time
 import typing as t
 
 from .._core.errors import NorthgateError
-
-Object = dict[str, t.Any]
+from .connection import Connection, Object, RequestFailed
 
 # What the API server keeps about an object, as against what somebody wants of it.
 _BOOKKEEPING = ("managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink")
@@ -32,61 +30,43 @@ class Api:
     """One API server, as the kubeconfig's user. ``timeout`` is for each request, in seconds."""
 
     def __init__(self, kubeconfig: str, context: str | None, timeout: float) -> None:
-        # Imported late, so that the module is documented without the library.
-        from kubernetes import config
-        from kubernetes.config.config_exception import ConfigException
-        from kubernetes.dynamic import DynamicClient
-        from yaml import YAMLError
-
         try:
-            api = config.new_client_from_config(config_file=kubeconfig, context=context)
-        except (ConfigException, YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
-            raise ApplyError(f"kubeconfig {kubeconfig} can't be used: {error}",
-                             f"Try: kubectl --kubeconfig {kubeconfig} get namespaces") from error
-        api.configuration.retries = False
+            self._connection = Connection(kubeconfig, context)
+        except NorthgateError as error:
+            raise ApplyError(error.message, error.hint) from error
         self.kubeconfig = kubeconfig
-        self.server: str = api.configuration.host
-        self._ca_file: str | None = api.configuration.ssl_ca_cert
+        self.server = self._connection.server
         self._timeout = timeout
-        # The library's request() stayed the same over many versions, unlike what is below it; its discovery of everything is not needed.
-        self._client = DynamicClient(api, discoverer=lambda client, cache_file: None)
         self._resources: dict[str, list[Object]] = {}
 
     def certificate_authority(self) -> str:
         """The API server's CA as base64 of PEM, as in a kubeconfig; empty where the system's CAs are meant."""
-        if not self._ca_file:
+        if not self._connection.ca_file:
             return ""
-        with open(self._ca_file, "rb") as file:
+        with open(self._connection.ca_file, "rb") as file:
             return base64.b64encode(file.read()).decode()
 
     def request(self, method: str, path: str, body: Object | None = None, **query: str) -> Object:
         """The decoded answer; raises ApplyError."""
-        from kubernetes.client.exceptions import ApiException
-        from urllib3.exceptions import HTTPError
-
-        kind = {"content_type": "application/apply-patch+yaml"} if method == "patch" else {}
+        headers = {"content_type": "application/apply-patch+yaml"} if method == "patch" else {}
         try:
-            response = self._client.request(
-                method, path, body=body, query_params=list(query.items()), serialize=False, _request_timeout=self._timeout, **kind)
-            return json.loads(response.data)
-        except ApiException as error:
+            return self._connection.request(method, path, self._timeout, query, body, **headers)
+        except RequestFailed as error:
             raise self._refused(error) from error
-        except (HTTPError, OSError, ValueError) as error:
-            raise ApplyError(f"{self.server} can't be reached: {error}",
-                             "Is the API server up, and does the host that runs this task get there?") from error
 
-    def _refused(self, error: t.Any) -> ApplyError:
-        try:
-            message = json.loads(error.body)["message"]
-        except (ValueError, TypeError, KeyError):
-            message = f"HTTP {error.status} {error.reason}"
+    def _refused(self, error: RequestFailed) -> ApplyError:
+        if error.status is None:
+            return ApplyError(
+                f"{self.server} can't be reached: {error.message}",
+                "Is the API server up, and does the host that runs this task get there?",
+            )
         hints = {
             401: f"The credentials of kubeconfig {self.kubeconfig} are not, or no longer, valid",
             403: f"The user of kubeconfig {self.kubeconfig} needs that permission: use an administrator's",
             404: "Apply what it lives in first, such as its namespace",
             409: "Somebody else manages these fields: agree with them, or take them over with force",
         }
-        return ApplyError(f"{self.server}: {message}", hints.get(error.status, ""), error.status)
+        return ApplyError(f"{self.server}: {error.message}", hints.get(error.status, ""), error.status)
 
     def path(self, manifest: Object) -> str:
         """The URL path of a manifest's object. Raises ApplyError where the manifest or the API server lacks the kind."""
