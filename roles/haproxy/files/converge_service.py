@@ -51,8 +51,8 @@ def started(pid: int) -> float:
 
 
 def reads_directory(pid: int) -> bool:
-    """Whether the master process was started with conf.d."""
-    return str(CONFIG.parent) in Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    """Whether a master process was started with conf.d; 0 is none."""
+    return pid != 0 and str(CONFIG.parent) in Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
 
 
 def reload() -> None:
@@ -66,13 +66,23 @@ def reload() -> None:
         time.sleep(0.1)
 
 
+def restart() -> None:
+    """Restart, so that the process reads conf.d. systemd does not notice by itself that a unit's first drop-in is new."""
+    systemctl("daemon-reload")
+    systemctl("restart", "haproxy")
+    if not reads_directory(master()):
+        sys.exit(f"haproxy was restarted and does not read {CONFIG.parent}: another drop-in overrules ours (systemctl cat haproxy)")
+
+
+def master() -> int:
+    """The process id of the unit's main process, 0 when it does not run."""
+    return int(systemctl("show", "--property=MainPID", "--value", "haproxy"))
+
+
 def main() -> None:
-    if systemctl("show", "--property=NeedDaemonReload", "--value", "haproxy") == "yes":
-        systemctl("daemon-reload")
-    master = int(systemctl("show", "--property=MainPID", "--value", "haproxy"))
     current = worker()
-    if not master or not reads_directory(master):
-        systemctl("restart", "haproxy")
+    if not reads_directory(master()):
+        restart()
         print("restarted")
     elif not CONFIG.exists():
         systemctl("reload", "haproxy")

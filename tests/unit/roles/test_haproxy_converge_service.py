@@ -30,7 +30,7 @@ def script(tmp_path, monkeypatch):
 @pytest.fixture
 def service(script, monkeypatch):
     """A service to find; `calls` are what was done to it. A reload brings the worker `next`."""
-    found = {"NeedDaemonReload": "no", "MainPID": "1", "worker": os.getpid(), "next": 2, "reads": True, "calls": []}
+    found = {"MainPID": "1", "worker": os.getpid(), "next": 2, "reads": True, "drop_in": True, "calls": []}
 
     def systemctl(*arguments):
         if arguments[0] == "show":
@@ -38,6 +38,8 @@ def service(script, monkeypatch):
         found["calls"].append(arguments[0])
         if arguments[0] == "reload":
             found["worker"] = found["next"]
+        if arguments[0] == "restart":
+            found["reads"] = found["drop_in"]
         return ""
 
     monkeypatch.setattr(script, "systemctl", systemctl)
@@ -69,11 +71,16 @@ def test_a_reload_where_the_file_was_taken_away(script, service):
     assert service["calls"] == ["reload"]
 
 
-@pytest.mark.parametrize("state", [{"MainPID": "0"}, {"reads": False}])
-def test_a_restart_where_the_process_does_not_read_the_directory(script, service, capsys, state):
-    service.update(state, NeedDaemonReload="yes")
+def test_a_restart_where_the_process_does_not_read_the_directory(script, service, capsys):
+    service["reads"] = False
     script.main()
     assert (service["calls"], capsys.readouterr().out) == (["daemon-reload", "restart"], "restarted\n")
+
+
+def test_an_error_where_another_drop_in_wins(script, service):
+    service.update(reads=False, drop_in=False)
+    with pytest.raises(SystemExit, match="another drop-in overrules ours"):
+        script.main()
 
 
 def test_an_error_where_the_old_worker_stays(script, service, monkeypatch):
@@ -86,6 +93,7 @@ def test_an_error_where_the_old_worker_stays(script, service, monkeypatch):
 def test_a_process_is_as_old_as_it_is(script):
     assert script.started(os.getpid()) < script.CONFIG.stat().st_mtime
     assert not script.reads_directory(os.getpid())
+    assert not script.reads_directory(0)
 
 
 def test_the_worker_is_who_answers(script):
