@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
@@ -251,6 +252,12 @@ def test_with_haproxy_down_the_files_are_right_and_the_error_says_so(haproxy, po
     haproxy.start()
     assert answered(haproxy, "shop.example.test") == {"a1"}
     assert not bring(haproxy, wanted).plan
+
+
+def test_a_host_without_the_role_is_told_to_run_it(haproxy, pods):
+    shutil.rmtree(haproxy.config_dir / "conf.d")
+    with pytest.raises(ConvergeError, match="conf.d can't be read.*Run the role haproxy"):
+        bring(haproxy, cluster("alpha", [ROOT], [pods("a1").port]))
 
 
 def test_lines_added_to_our_files_are_removed(haproxy, pods):

@@ -34,7 +34,11 @@ def check(arguments: list[str], timeout: float = 120.0) -> None:
 def configuration_arguments(config_dir: str, ours: str) -> list[str]:
     """``-f`` arguments as the unit reads them, with ``ours`` in the place of our live file."""
     live = os.path.join(config_dir, "conf.d")
-    entries = {name: os.path.join(live, name) for name in os.listdir(live) if name.endswith(".cfg")}
+    try:
+        names = [name for name in os.listdir(live) if name.endswith(".cfg")]
+    except OSError as error:
+        raise ConvergeError(f"{live} can't be read: {error.strerror}", "Run the role haproxy (playbooks/site.yml)") from error
+    entries = {name: os.path.join(live, name) for name in names}
     entries["50-northgate-ingress.cfg"] = ours
     paths = [os.path.join(config_dir, "haproxy.cfg"), *(entries[name] for name in sorted(entries))]
     return [argument for path in paths for argument in ("-f", path)]
