@@ -53,8 +53,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("lab: interrupted; `lab up` goes on, `lab down` cleans up", file=sys.stderr)
         return 130
-    except (commands.state.NoLab, commands.topology.TopologyError, OSError, ValueError, RuntimeError,
-            subprocess.CalledProcessError) as error:
+    except (commands.state.NoLab, OSError, ValueError, RuntimeError, subprocess.CalledProcessError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import cache, guests, hosts, lifecycle, network, state, topology
+from . import cache, guests, hosts, lifecycle, network, state
 from .progress import Progress
 from .state import Lab
 

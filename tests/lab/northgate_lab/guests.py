@@ -79,15 +79,19 @@ def boot(lab: Lab, name: str) -> None:
     runtime = directory / "uml"
     shutil.rmtree(runtime, ignore_errors=True)
     runtime.mkdir()
+    base = directory / "base.img"
+    base.unlink(missing_ok=True)
+    base.symlink_to(f"{lab.parts['image']}/{host.role}.img")
     environment = {"PATH": os.environ["PATH"], "HOME": str(directory)}
     # Memory is a file: in a real file system it would be written back to disk.
     if os.path.isdir("/dev/shm"):
         environment["TMPDIR"] = "/dev/shm"
-    processes.spawn(command(lab, host), directory / "console.log", directory / "guest.pid", environment)
+    processes.spawn(command(lab, host), directory / "console.log", directory / "guest.pid", environment,
+                    cwd=directory)
 
 
 def command(lab: Lab, host: Host) -> list[str]:
-    """Return a guest's command line."""
+    """Return a guest's command line, for its directory: the kernel can't have blanks in the names of files."""
     directory = lab.directory(host.name)
     interfaces = [
         f"vec{index}:transport=tap,ifname={network.port(host.name, segment)},mac={host.mac(segment)},depth=128,gro=1"
@@ -95,8 +99,8 @@ def command(lab: Lab, host: Host) -> list[str]:
     ]
     programs = lab.parts.get("programs") or str(lab.state / "programs")
     return [
-        f"{lab.parts['kernel']}/linux", f"mem={host.memory}M", f"umid={host.name}", f"uml_dir={directory}/uml",
-        f"ubd0={directory}/disk.cow,{lab.parts['image']}/{host.role}.img", "root=/dev/ubda", "rootfstype=ext4", "rw",
+        f"{lab.parts['kernel']}/linux", f"mem={host.memory}M", f"umid={host.name}", "uml_dir=uml",
+        "ubd0=disk.cow,base.img", "root=/dev/ubda", "rootfstype=ext4", "rw",
         *interfaces, "con=null", "con0=null,fd:1", "ssl=null",
         f"systemd.hostname={host.name}", f"systemd.machine_id={hashlib.sha256(host.name.encode()).hexdigest()[:32]}",
         f"lab.share={urllib.parse.quote(str(directory / 'share'))}", f"lab.programs={urllib.parse.quote(programs)}",

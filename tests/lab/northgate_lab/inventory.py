@@ -56,7 +56,7 @@ def configuration(lab: Lab) -> str:
     return "\n".join((
         "[defaults]", f"inventory = {lab.state}/inventory.yml", "forks = 10", "retry_files_enabled = false",
         f"local_tmp = {lab.state}/ansible", "[ssh_connection]", "pipelining = true",
-        f"ssh_args = -F {lab.state}/ssh/config", ""))
+        f'ssh_args = -F "{lab.state}/ssh/config"', ""))
 
 
 def _all(lab: Lab) -> dict[str, Any]:

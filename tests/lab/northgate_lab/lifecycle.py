@@ -44,7 +44,7 @@ def build(with_clusters: bool, progress: Progress) -> dict[str, str]:
         from . import binaries
 
         work["programs"] = lambda: binaries.ensure(progress)
-    parts = {name: str(path) for name, path in _together(work).items()}
+    parts = {name: str(path) for name, path in _together(work, progress).items()}
     return {"kernel": str(kernel.ensure(progress)), "image": parts["image"], "programs": parts.get("programs", "")}
 
 
@@ -70,7 +70,7 @@ def status(lab: Lab) -> list[tuple[str, str, str, str, str]]:
         where = "running" if running else "off"
         if host.role not in topology.GUESTS and running:
             where = " ".join(running)
-        cable = "cut" if network.is_cut(host) else "plugged"
+        cable = "none" if network.LAB not in network.existing() else "cut" if network.is_cut(host) else "plugged"
         rows.append((name, host.role, guests.management(host) if name in lab.topology.guests else host.addresses[0], where, cable))
     return rows
 
@@ -107,7 +107,7 @@ def _wait(lab: Lab, progress: Progress) -> None:
     work: dict[str, Callable[[], None]] = {"guests": lambda: _guests_ready(lab, progress)}
     for cluster in lab.clusters:
         work[cluster] = lambda cluster=cluster: _cluster_ready(lab, cluster, progress)
-    _together(work)
+    _together(work, progress)
     progress("the lab is ready")
 
 
@@ -126,8 +126,14 @@ def _cluster_ready(lab: Lab, cluster: str, progress: Progress) -> None:
     progress(f"{cluster}: nodes and workloads are ready")
 
 
-def _together(work: dict[str, Callable]) -> dict:
-    """Run functions in threads, and return their results by name; the first exception is raised when all have ended."""
+def _together(work: dict[str, Callable], progress: Progress) -> dict:
+    """Run functions in threads, and return their results by name; the first exception, or an interrupt, ends all."""
     with concurrent.futures.ThreadPoolExecutor(len(work)) as pool:
         futures = {name: pool.submit(function) for name, function in work.items()}
+        try:
+            for future in concurrent.futures.as_completed(futures.values()):
+                future.result()
+        except BaseException:
+            progress.cancel()
+            raise
     return {name: future.result() for name, future in futures.items()}

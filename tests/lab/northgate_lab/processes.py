@@ -14,11 +14,11 @@ from pathlib import Path
 GONE_SECONDS = 20.0
 
 
-def spawn(argv: list[str], log: Path, pid_file: Path, env: dict[str, str]) -> int:
+def spawn(argv: list[str], log: Path, pid_file: Path, env: dict[str, str], cwd: Path = Path("/")) -> int:
     """Start a process in a new session with its output appended to `log`; write `pid_file`; return the pid."""
     with open(log, "ab") as output:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=env,
-                                   start_new_session=True, cwd="/")
+                                   start_new_session=True, cwd=cwd)
     pid_file.write_text(f"{process.pid} {_start_time(process.pid)}\n")
     return process.pid
 

@@ -4,6 +4,7 @@
 """Progress for the impatient: what happens, since when, and what it waits for."""
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,11 @@ import time
 from pathlib import Path
 
 REPEAT_SECONDS = 10.0
+POLL_SECONDS = 0.3
+
+
+class Cancelled(Exception):
+    """The work was given up elsewhere."""
 
 
 class Progress:
@@ -25,13 +31,20 @@ class Progress:
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._shown: dict[str, float] = {}
+        self._cancelled = False
 
     @property
     def elapsed(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self._started
 
+    def cancel(self) -> None:
+        """Make everybody who reports progress from now on get Cancelled, so that threads end."""
+        self._cancelled = True
+
     def __call__(self, text: str) -> None:
+        if self._cancelled:
+            raise Cancelled(text)
         with self._lock:
             now = time.monotonic()
             if now - self._shown.get(text, -REPEAT_SECONDS) < REPEAT_SECONDS:
@@ -49,12 +62,13 @@ class Progress:
         with open(log, "wb") as output:
             process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
         try:
-            while True:
-                try:
-                    process.wait(REPEAT_SECONDS)
-                    break
-                except subprocess.TimeoutExpired:
-                    self(f"{what}, {time.monotonic() - started:.0f} s: {last_line(log)}")
+            told = started
+            while process.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(POLL_SECONDS)
+                if self._cancelled or time.monotonic() - told > REPEAT_SECONDS:
+                    told = time.monotonic()
+                    self(f"{what}, {told - started:.0f} s: {last_line(log)}")
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)

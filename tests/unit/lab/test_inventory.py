@@ -1,0 +1,74 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the lab writes for Ansible, ssh and the guests."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from northgate_lab import guests, inventory, state, topology
+
+
+@pytest.fixture(name="lab")
+def _lab(tmp_path: Path) -> state.Lab:
+    found = topology.parse(topology.find("default").read_text())
+    return state.Lab(found, tmp_path, {"kernel": "/k", "image": "/i", "programs": "/a path"})
+
+
+def test_routers_and_workers_have_what_a_user_would_write(lab):
+    groups = inventory.inventory(lab)["all"]["children"]["guests"]["children"]
+    assert groups["routers"]["children"]["edge"]["hosts"]["r2"] == {
+        "ansible_host": "10.99.0.12", "northgate_router_group": "edge", "northgate_addresses": ["10.90.0.12", "fd90::12"]}
+    assert groups["workers"]["children"]["beta_workers"]["hosts"]["beta-w1"] == {
+        "ansible_host": "10.99.0.31", "northgate_cluster": "beta", "northgate_addresses": ["10.90.0.31", "fd90::31"],
+        "northgate_pod_prefixes": ["10.110.1.0/24", "fd64:110:0:1::/64"]}
+
+
+def test_the_client_accepts_what_the_routers_announce(lab):
+    groups = inventory.inventory(lab)["all"]["children"]["guests"]["children"]
+    announced = groups["routers"]["vars"]["bird_export_upstream"]
+    client = groups["upstream"]["hosts"]["client"]
+    assert "10.100.0.0/16{16,28}" in announced and "fd64:111::/112" in announced
+    assert [(entry["name"], entry["addresses"], entry["asn"]) for entry in client["bird_neighbors"]] == [
+        ("r1", ["10.91.0.11", "fd91::11"], 64500), ("r2", ["10.91.0.12", "fd91::12"], 64500)]
+    assert all(entry["import_prefixes"] == announced for entry in client["bird_neighbors"])
+
+
+def test_the_controller_keeps_its_own_python(lab):
+    assert "ansible_python_interpreter" not in inventory.inventory(lab)["all"]["vars"]
+
+
+def test_files_are_yaml_without_aliases_and_an_ini(lab):
+    inventory.write(lab)
+    text = (lab.state / "inventory.yml").read_text()
+    assert yaml.safe_load(text) == inventory.inventory(lab)
+    assert "&id" not in text
+    assert f"inventory = {lab.state}/inventory.yml" in (lab.state / "ansible.cfg").read_text()
+
+
+def test_names_resolve_to_a_segment_that_the_reader_is_in(lab):
+    on_worker = guests.hosts_file(lab, lab.topology.hosts["alpha-w1"]).splitlines()
+    on_client = guests.hosts_file(lab, lab.topology.hosts["client"]).splitlines()
+    assert "10.90.0.11 r1" in on_worker and "fd91::100 client" in on_worker
+    assert "10.91.0.11 r1" in on_client and "10.90.0.11 r1" not in on_client
+    assert "10.90.0.21 alpha-w1" in on_client
+    assert on_worker[0] == "127.0.0.1 localhost"
+
+
+def test_a_guests_command_line_survives_blanks_in_paths(lab):
+    command = guests.command(lab, lab.topology.hosts["r1"])
+    assert "lab.programs=/a%20path" in command
+    assert "mem=384M" in command
+    assert "vec1:transport=tap,ifname=r1-o,mac=52:54:00:90:01:0b,depth=128,gro=1" in command
+
+
+def test_differences_are_named(lab, monkeypatch):
+    monkeypatch.setenv("NORTHGATE_LAB_STATE", str(lab.state))
+    text = topology.find("default").read_text()
+    assert state.differences(text, lab.parts) == []
+    state.write(text, lab.parts)
+    assert state.differences(text, lab.parts) == []
+    assert state.differences(text + "\n", lab.parts | {"image": "/j"}) == ["image", "topology"]
+    assert state.read().topology == lab.topology
