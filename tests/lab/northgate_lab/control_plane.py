@@ -33,7 +33,7 @@ CONTROLLERS = (
 )
 # Components end when they lose their lease or their API server; systemd or kubelet would start them again.
 # Each host has a name of its own, for API servers tell one another apart by it.
-SUPERVISE = ["unshare", "--uts", "sh", "-c", 'echo "$0" >/proc/sys/kernel/hostname; while :; do "$@"; sleep 1; done']
+SUPERVISE = 'echo "$0" >/proc/sys/kernel/hostname; while :; do "$@"; sleep 1; done'
 READY_SECONDS = 180
 
 
@@ -83,8 +83,8 @@ def commands(topology, state: Path, host: str) -> list[tuple[str, list[str], dic
             ("kube-scheduler", [option.replace("%s", "kube-scheduler") for option in config]),
         ]
     environment = {"PATH": os.environ["PATH"], "HOME": str(state / "hosts" / host), "GOGC": "50"}
-    return [(name, [*SUPERVISE, host, str(binaries.path(programs, name)), *options], environment)
-            for name, options in found]
+    supervise = ["unshare", "--uts", "sh", "-c", "; ".join([*_routes(topology, spec.cluster), SUPERVISE]), host]
+    return [(name, [*supervise, str(binaries.path(programs, name)), *options], environment) for name, options in found]
 
 
 def wait_ready(topology, state: Path, cluster: str, progress: binaries.Progress) -> None:
@@ -161,6 +161,13 @@ def _write_tokens(topology, cluster: str, pki: Path) -> None:
             credentials.write_private(file, secrets.token_hex(16).encode())
         lines.append(f'{file.read_text()},{name},{user},"{group}"\n')
     credentials.write_private(pki / "tokens.csv", "".join(lines).encode())
+
+
+def _routes(topology, cluster: str) -> list[str]:
+    """Return commands for routes to the pods, who reach the API servers by their service and want answers."""
+    workers_of_cluster = [topology.hosts[name] for name in topology.members(cluster, "worker")]
+    return [f"ip route replace {prefix} via {address}" for worker in workers_of_cluster
+            for prefix, address in zip(worker.pod_prefixes, worker.addresses, strict=True)]
 
 
 def _etcd(host: str, addresses: list[str], pki: Path, work: Path) -> list[str]:
