@@ -18,6 +18,9 @@ from pathlib import Path
 import ansible_collections.northgate.edge
 import pytest
 
+from ansible_collections.northgate.edge.plugins.module_utils._core.model import Snapshot
+from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.observe import ClusterSource, observe_all
+
 COLLECTION = Path(ansible_collections.northgate.edge.__path__[0])
 NAMES = {"name": "northgate-edge", "namespace": "northgate"}
 
@@ -105,6 +108,10 @@ def test_the_kubeconfig_can_list_what_ingress_needs_and_nothing_else(kubernetes,
     assert [resource for resource in needed if not may("list", resource)] == []
     assert [(verb, resource) for verb in ("get", "watch", "update", "delete", "create") for resource in needed if may(verb, resource)] == []
     assert [verb for verb in ("get", "list", "watch") if may(verb, "secrets")] == []
+
+    options = {"kubeconfig": str(written), "ingress_classes": {"any": {"service": "default/kubernetes", "port": "https"}}}
+    observed = observe_all([ClusterSource.parse("alpha", options)], 20.0, 500)["alpha"]
+    assert isinstance(observed, Snapshot), observed
 
 
 def test_applying_in_all_modes(kubernetes, playbook):

@@ -20,19 +20,12 @@ _HINTS = {
 
 
 class Client:
-    """GETs below one deadline. ``timeout`` is for all requests of this client together, in seconds."""
+    """Lists below one deadline. ``timeout`` is for all requests of this client together, in seconds."""
 
     def __init__(self, kubeconfig: str, context: str | None, timeout: float) -> None:
         self._connection = Connection(kubeconfig, context)
         self._deadline = time.monotonic() + timeout
         self._timeout = timeout
-
-    def get(self, path: str, **query: t.Any) -> Object:
-        """The object or list page at ``path``; raises NotObserved with the reason."""
-        try:
-            return self._get(path, query)
-        except RequestFailed as error:
-            raise self._not_observed(path, error) from error
 
     def _get(self, path: str, query: dict[str, t.Any]) -> Object:
         left = self._deadline - time.monotonic()

@@ -131,8 +131,13 @@ def _controller(
 ) -> tuple[IngressController, list[Quarantined]]:
     label = f"Service {wanted.namespace}/{wanted.service} of ingress class {wanted.ingress_class}"
     try:
-        service = client.get(f"/api/v1/namespaces/{wanted.namespace}/services/{wanted.service}")
-        port_name = decode.service_port_name(service, wanted.port)
+        # A list of one: the account that routers' controllers have may list, and nothing else.
+        services = client.list(
+            f"/api/v1/namespaces/{wanted.namespace}/services", fieldSelector=f"metadata.name={wanted.service}"
+        )
+        if not services:
+            raise NotObserved(f"there is no Service {wanted.service} in namespace {wanted.namespace}")
+        port_name = decode.service_port_name(services[0], wanted.port)
     except NotObserved as error:
         raise NotObserved(f"{label}: {error.message}", error.hint or "Check ingress_classes of the cluster") from error
     except InvalidValue as error:
