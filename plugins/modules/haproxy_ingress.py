@@ -142,6 +142,9 @@ def run(module, inbox):
     # What the observation skipped was warned of on the controller, once for all routers.
     for message in [str(q) for q in state.quarantined if q not in known] + skipped:
         module.warn("skipped: " + message)
+    for name in names:
+        if name not in received:
+            module.warn("cluster %s was never observed: nothing of it is served here" % name)
     served_from = {True: "observed", False: "last-known-good"}
     module.exit_json(
         changed=bool(outcome.plan),
