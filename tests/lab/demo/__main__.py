@@ -16,7 +16,7 @@ import time
 import typing as t
 
 from lab import COMMAND, ROOT, StepFailed, playbook
-from probes import Result, outside, pulled_plug, requests, routes
+from probes import LEAST_SECONDS, SETTLE_SECONDS, Result, outside, pulled_plug, requests, routes
 
 WIDTHS = (62, 40, 40, 4)
 LOOK_AROUND = """\
@@ -68,11 +68,9 @@ def _up() -> None:
 
 
 def _probes() -> t.Iterator[Result]:
-    for router in ("r1", "r2"):
-        for probe in routes(router) + requests(router):
-            yield probe.run()
-    for probe in outside():
-        yield probe.run()
+    settled = time.monotonic() + SETTLE_SECONDS
+    for probe in [*routes("r1"), *requests("r1"), *routes("r2"), *requests("r2"), *outside()]:
+        yield probe.run(max(LEAST_SECONDS, settled - time.monotonic()))
     yield from pulled_plug("r1", "r2")
 
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from lab import Answer, call, get, inventory, on, until
 
 ROUTERS = {"r1": ("10.91.0.11", "fd91::11"), "r2": ("10.91.0.12", "fd91::12")}
-# How long BGP, health checks or a boot may take until a probe has failed.
+# How long BGP and health checks, all together, or a boot may take until a probe has failed.
 SETTLE_SECONDS = 60.0
 BOOT_SECONDS = 120.0
+# What a probe gets when others have used up the time to settle.
+LEAST_SECONDS = 3.0
 SHARED = "shared.example.test"
 
 
@@ -35,16 +37,15 @@ class Result:
 
 @dataclass(frozen=True)
 class Probe:
-    """``look`` answers with what is seen, which is compared with ``expected`` until it is right or time is up."""
+    """``look`` answers with what is seen, which is compared with ``expected``."""
 
     what: str
     expected: str
     look: t.Callable[[], str]
-    seconds: float = SETTLE_SECONDS
 
-    def run(self) -> Result:
-        """Looks, several times when it must."""
-        return Result(self.what, self.expected, until(self.look, lambda seen: seen == self.expected, self.seconds))
+    def run(self, seconds: float = SETTLE_SECONDS) -> Result:
+        """Looks until it is right or ``seconds`` have passed."""
+        return Result(self.what, self.expected, until(self.look, lambda seen: seen == self.expected, seconds))
 
 
 def _fields(answers: list[Answer], *names: str) -> str:
@@ -146,13 +147,13 @@ def pulled_plug(killed: str, other: str) -> t.Iterator[Result]:
     """Kills a router, asks the other one, starts the first again and looks whether it serves by itself."""
     host = "alpha.example.test"
     call("kill", killed)
-    down = Probe(f"{killed}: plug pulled", "no answer", lambda: _silence(get(f"http://{SHARED}/", SHARED, ROUTERS[killed][0])), 10.0)
-    yield down.run()
+    down = Probe(f"{killed}: plug pulled", "no answer", lambda: _silence(get(f"http://{SHARED}/", SHARED, ROUTERS[killed][0])))
+    yield down.run(10.0)
     yield web(other, SHARED, "/", ("cluster",), "alpha, beta", f"asked instead of {killed}").run()
     yield web(other, host, "/", ("cluster",), "alpha", f"asked instead of {killed}", scheme="https").run()
     call("start", killed, timeout=BOOT_SECONDS)
     again = web(killed, SHARED, "/", ("cluster",), "alpha, beta", "started again, serves from its own disk")
-    yield Probe(again.what, again.expected, again.look, BOOT_SECONDS).run()
+    yield again.run(BOOT_SECONDS)
 
 
 def _silence(answers: list[Answer]) -> str:
