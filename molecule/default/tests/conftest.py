@@ -64,6 +64,9 @@ def pytest_runtest_makereport(item, call):
     report = yield
     if report.failed:
         for name, host in _used.items():
-            journal = host.run("journalctl --no-pager -n 40 -u haproxy -u bird -u 'lab-*'; birdc show protocols")
-            report.sections.append((f"journal of {name}", journal.stdout))
+            try:
+                journal = host.run("journalctl --no-pager -n 40 -u haproxy -u bird -u 'lab-*'; birdc show protocols").stdout
+            except RuntimeError as error:
+                journal = f"can't be reached: {error}"
+            report.sections.append((f"journal of {name}", journal))
     return report
