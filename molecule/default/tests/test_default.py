@@ -49,7 +49,8 @@ def test_services_run_and_come_back_after_a_boot(lab, router, service):
 
 
 def test_the_administrators_files_are_untouched(lab, router):
-    assert lab(router).check_output("dpkg --verify haproxy") == ""
+    changed = [line for line in lab(router).check_output("dpkg --verify haproxy").splitlines() if " /etc/" in line]
+    assert changed == []
 
 
 def test_the_sockets_and_secrets_are_not_for_everybody(lab, router):
