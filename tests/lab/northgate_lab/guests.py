@@ -19,6 +19,9 @@ from .state import Lab
 from .topology import Host
 
 READY_SECONDS = 180
+# A kernel that says nothing for so long and has not mounted its root yet will not do so any more.
+SILENT_SECONDS = 20
+BOOTS = 3
 SYSCTL = ["net.ipv6.conf.all.accept_ra=0", "net.ipv6.conf.default.accept_ra=0",
           "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0"]
 FORWARDING = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.default.forwarding=1"]
@@ -110,15 +113,42 @@ def command(lab: Lab, host: Host) -> list[str]:
 def wait_ready(lab: Lab, names: list[str], progress: Progress) -> None:
     """Wait until sshd of each guest lets us in. Runs in the lab's network. Raises TimeoutError, ChildProcessError."""
     deadline, waiting = time.monotonic() + READY_SECONDS, list(names)
+    boots = dict.fromkeys(names, 1)
     while waiting := [name for name in waiting if not _answers(lab, name)]:
         for name in waiting:
             if processes.running(lab.directory(name) / "guest.pid") is None:
                 raise ChildProcessError(f"guest {name} ended:\n{tail(lab.directory(name) / 'console.log', 20)}")
+            if boots[name] < BOOTS and hangs(lab.directory(name) / "console.log", time.time()):
+                progress(f"guest {name} hangs before it has mounted its disk: switching it on again")
+                boots[name] += 1
+                _boot_again(lab, name)
         if time.monotonic() > deadline:
             where = "\n".join(f"{name}: {last_line(lab.directory(name) / 'console.log')}" for name in waiting)
             raise TimeoutError(f"no ssh after {READY_SECONDS} s:\n{where}")
         progress(f"waiting for ssh on {', '.join(waiting)}")
         time.sleep(0.3)
+
+
+def hangs(console: Path, now: float) -> bool:
+    """Return whether the latest boot in a console's log came to a stop before the root file system was mounted.
+
+    User-mode Linux does so once in some hundred boots, spinning in its disk driver.
+    """
+    return b"EXT4-fs (ubda)" not in _latest_boot(console) and now - console.stat().st_mtime > SILENT_SECONDS
+
+
+def _latest_boot(console: Path) -> bytes:
+    return console.read_bytes().rpartition(b"Linux version ")[2]
+
+
+def _boot_again(lab: Lab, name: str) -> None:
+    directory = lab.directory(name)
+    if pid := processes.running(directory / "guest.pid"):
+        processes.end_sessions([pid])
+    # A disk that this boot began to make is not whole; one of an earlier boot holds what roles installed.
+    if b'Creating "disk.cow"' in _latest_boot(directory / "console.log"):
+        (directory / "disk.cow").unlink()
+    boot(lab, name)
 
 
 def ssh(lab: Lab, name: str, *options: str) -> list[str]:
