@@ -6,20 +6,12 @@
 
 from __future__ import annotations
 
-import typing as t
 from dataclasses import dataclass, field
 
 from .layout import SERVER_OPTIONS, socket_address
 from .runtime import Runtime
 
 _SILENT = r"\A\n*\Z"
-
-
-class RuntimeStep(t.Protocol):
-    """A change of the running worker."""
-
-    def run(self, runtime: Runtime) -> None:
-        """Raises Refused when haproxy does not do it."""
 
 
 @dataclass(frozen=True)
