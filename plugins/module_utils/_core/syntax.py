@@ -23,7 +23,11 @@ _DNS_SUBDOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 # RFC 3986, section 3.3: pchar and "/". "?" can't occur, and closes our map keys.
 _PATH = re.compile(r"/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*")
 # The API server refuses these for Exact and Prefix, since proxies disagree on them.
-_AMBIGUOUS_IN_PATH = ("//", "/./", "/../", "%2f", "%2F")
+_AMBIGUOUS_IN_PATH = ("//", "%2f", "%2F")
+_DOT_SEGMENT = re.compile(r"/\.{1,2}(?:/|$)")
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_PEM = re.compile(r"(?:-----BEGIN ([A-Z0-9 ]+)-----\n(?:[A-Za-z0-9+/=]+\n)+-----END \1-----\n)+")
 
 MAX_HOST = 253
 MAX_PATH = 1024
@@ -48,25 +52,65 @@ def dns_subdomain(value: object, field: str) -> str:
     raise InvalidValue(field, f"{_shown(value)} is no DNS name (a-z, 0-9, '-' and '.', at most 253)")
 
 
-def host(value: object, field: str) -> str:
-    """An exact host of an ingress rule, in lower case."""
-    if not value:
-        raise InvalidValue(field, "a rule without a host is not supported")
-    if isinstance(value, str) and value.startswith("*"):
-        raise InvalidValue(field, f"the wildcard host {_shown(value)} is not supported")
+def rule_host(value: object, field: str) -> str:
+    """The host of an ingress rule in lower case: a DNS name, ``*.`` and a DNS name, or "" for every host."""
+    if value is None or value == "":
+        return ""
+    if isinstance(value, str) and value.startswith("*."):
+        return "*." + dns_subdomain(value[2:].lower(), field)
     return dns_subdomain(value.lower() if isinstance(value, str) else value, field)
 
 
 def path(value: object, field: str) -> str:
-    """An absolute path of an ingress rule (RFC 3986, section 3.3), at most 1,024 characters."""
+    """An absolute path of an ingress rule (RFC 3986, section 3.3), at most 1,024 characters.
+
+    In its normal form: unreserved characters are not percent-encoded, and hexadecimal digits are in
+    upper case (RFC 3986, section 6.2.2), as haproxy normalises the paths of requests.
+    """
     if not isinstance(value, str) or not _PATH.fullmatch(value):
         raise InvalidValue(field, f"{_shown(value)} is no absolute path of RFC 3986 characters")
     if len(value) > MAX_PATH:
         raise InvalidValue(field, f"the path has {len(value)} characters, {MAX_PATH} are the most")
+    normal = _ESCAPE.sub(_normal_escape, value)
+    if match := _DOT_SEGMENT.search(normal):
+        raise InvalidValue(field, f"{_shown(value)} has the dot segment {match.group(0)!r}, which no request can match")
     for sequence in _AMBIGUOUS_IN_PATH:
-        if sequence in value:
+        if sequence in normal:
             raise InvalidValue(field, f"{_shown(value)} has {sequence!r}, which proxies treat in different ways")
-    return value
+    return normal
+
+
+def _normal_escape(match: re.Match[str]) -> str:
+    character = chr(int(match.group(0)[1:], 16))
+    return character if character in _UNRESERVED else match.group(0).upper()
+
+
+def network(value: object, field: str) -> str:
+    """An IPv4 or IPv6 network or address, in its canonical form ``ADDRESS/LENGTH``."""
+    try:
+        if isinstance(value, str) and "%" not in value:
+            return str(ipaddress.ip_network(value))
+    except ValueError:
+        pass
+    raise InvalidValue(field, f"{_shown(value)} is no network (such as 192.0.2.0/24 or 2001:db8::/32, without host bits)")
+
+
+def pool_name(value: object, field: str) -> str:
+    """class/NAME or service/NAMESPACE/NAME/PORT, where PORT is a name or a number."""
+    parts = value.split("/") if isinstance(value, str) else []
+    if len(parts) == 2 and parts[0] == "class":
+        dns_subdomain(parts[1], field)
+    elif len(parts) == 4 and parts[0] == "service":
+        for part in parts[1:]:
+            dns_label(part, field)
+    else:
+        raise InvalidValue(field, f"{_shown(value)} is no name of a pool")
+    return str(value)
+
+
+def is_pem(text: str) -> bool:
+    """Whether ``text`` is PEM blocks (RFC 7468) and nothing else: no comments, no blank lines."""
+    return bool(_PEM.fullmatch(text))
 
 
 def address(value: object, field: str) -> str:

@@ -1,0 +1,114 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The desired state of HTTP(S) ingress on one router, and what its operator chooses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .errors import InvalidValue
+from .model import Certificate, Pool, Quarantined, Rule
+from .policy import NONE, Policy
+
+ACTIVE, STANDBY, DRAIN = "active", "standby", "drain"
+MODES = (ACTIVE, STANDBY, DRAIN)
+OLDEST, NEWEST, NOBODY = "oldest", "newest", "nobody"
+CLAIM_WINNERS = (OLDEST, NEWEST, NOBODY)
+MAX_SHARE = 1000
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class PoolName:
+    """A pool of a cluster."""
+
+    cluster: str
+    pool: str
+
+    def __str__(self) -> str:
+        return f"{self.cluster}:{self.pool}"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A cluster's part of the requests for what several clusters offer.
+
+    ``weight`` is relative to the others' weights; None means as many as there are ready pods. A cluster in
+    mode standby gets requests when no active one has a pod that answers, one in mode drain gets no new ones.
+    """
+
+    weight: int | None = None
+    mode: str = ACTIVE
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise InvalidValue("mode", f"{self.mode!r} is not one of {', '.join(MODES)}")
+        if self.weight is not None and not 1 <= self.weight <= MAX_SHARE:
+            raise InvalidValue("weight", f"{self.weight!r} is not within 1 and {MAX_SHARE}")
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeOptions:
+    """What the operator of a router group decides.
+
+    ``shares`` by cluster. ``claim_winner``: who gets a host and path that several ingresses claim in
+    different ways. With ``claim_hosts`` a whole host belongs to the namespace that won a claim on it.
+    ``now`` is in seconds since the epoch.
+    """
+
+    shares: dict[str, Share] = field(default_factory=dict)
+    claim_winner: str = OLDEST
+    claim_hosts: bool = False
+    redirect: bool = True
+    passthrough: bool = False
+    now: int = 0
+    expiry_warning: int = 14 * 86400
+
+    def __post_init__(self) -> None:
+        if self.claim_winner not in CLAIM_WINNERS:
+            raise InvalidValue("claim_winner", f"{self.claim_winner!r} is not one of {', '.join(CLAIM_WINNERS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where requests for one rule go. ``owner`` is the ingress whose claim counts, as CLUSTER:NAMESPACE/NAME.
+
+    ``canary`` gets ``canary_weight`` percent of the requests. ``redirect``: from HTTP to HTTPS.
+    """
+
+    pools: tuple[PoolName, ...]
+    owner: str
+    policy: Policy = NONE
+    redirect: bool = False
+    canary: tuple[PoolName, ...] = ()
+    canary_weight: int = 0
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Served:
+    """A certificate and the server names (exact, or ``*.`` and a name) for which it is the one to present."""
+
+    names: tuple[str, ...]
+    certificate: Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class IngressState:
+    """Desired state of HTTP(S) ingress on one router.
+
+    ``routes`` by rule. ``defaults`` (default backends) by host, "" for every host: they are asked after all
+    routes. ``passthrough`` by host. ``pools`` holds every pool that is referred to.
+    """
+
+    routes: dict[Rule, Route]
+    defaults: dict[str, Route]
+    passthrough: dict[str, tuple[PoolName, ...]]
+    pools: dict[PoolName, Pool]
+    shares: dict[str, Share]
+    certificates: tuple[Served, ...] = ()
+    without_certificate: tuple[str, ...] = ()
+    expiring: tuple[str, ...] = ()
+    quarantined: tuple[Quarantined, ...] = ()
+    # The ingresses, as CLUSTER:NAMESPACE/NAME, of which at least one rule is served.
+    served: frozenset[str] = frozenset()
