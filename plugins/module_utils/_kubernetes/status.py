@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 import typing as t
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from .._core import syntax
 from .._core.errors import InvalidValue, NorthgateError
 from .._core.status import Change, Publication
 from .client import Client
-from .connection import Connection
+from .connection import Connection, RequestFailed
 
 _CLUSTERS_AT_ONCE = 16
 _WRITES_AT_ONCE = 8
@@ -96,37 +96,42 @@ def _publish(access: Access, publication: Publication, timeout: float, page_size
 
 def _write_all(connection: Connection, changes: list[Change], unchanged: int, deadline: float) -> Outcome:
     done, conflicts, failures = [], 0, []
+    writer = _Writer(connection, deadline)
     with ThreadPoolExecutor(max_workers=_WRITES_AT_ONCE) as pool:
-        writes: list[tuple[Change, Future[None]]] = [(c, pool.submit(_write, connection, c, deadline)) for c in changes]
-        for change, write in writes:
-            try:
-                write.result()
+        for change, error in zip(changes, pool.map(writer.write, changes)):
+            status = getattr(error, "status", None)
+            if error is None:
                 done.append(change)
-            except CancelledError:
-                failures.append(None)
-            except NorthgateError as error:
-                status = getattr(error, "status", None)
-                conflicts += status == _CONFLICT
-                if status not in (_CONFLICT, _GONE):
-                    failures.append(error)
-                if status in _HOPELESS:
-                    for _change, waiting in writes:
-                        waiting.cancel()
-    return Outcome(tuple(done), unchanged, conflicts, _reason(connection.server, failures, len(changes)))
+            elif status == _CONFLICT:
+                conflicts += 1
+            elif status != _GONE:
+                failures.append(error)
+    failed = ""
+    if failures:
+        first = failures[0]
+        reason = first if first.hint else NorthgateError(f"{connection.server}: {first}", _HOPELESS.get(getattr(first, "status", 0), ""))
+        failed = f"{len(failures)} of {len(changes)} changes were not made. {reason}"
+    return Outcome(tuple(done), unchanged, conflicts, failed)
 
 
-def _reason(server: str, failures: list[NorthgateError | None], number: int) -> str:
-    """What the first failure says of all; those that were not tried after it are None."""
-    if not failures or not (first := failures[0]):
-        return ""
-    reason = first if first.hint else NorthgateError(f"{server}: {first}", _HOPELESS.get(getattr(first, "status", None), ""))
-    return f"{len(failures)} of {number} changes were not made. {reason}"
+class _Writer:
+    """Writes in several threads; after a failure that would repeat itself nothing more is tried."""
 
+    def __init__(self, connection: Connection, deadline: float) -> None:
+        self._connection, self._deadline = connection, deadline
+        self._hopeless: NorthgateError | None = None
 
-def _write(connection: Connection, change: Change, deadline: float) -> None:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise NorthgateError(f"{connection.server} did not take them in time", "Raise timeout")
-    namespace, _slash, name = change.name.partition("/")
-    path = f"{_ROOT}/namespaces/{namespace}/ingresses/{name}/status"
-    connection.request("patch", path, left, {}, change.patch(), content_type="application/merge-patch+json")
+    def write(self, change: Change) -> NorthgateError | None:
+        """Returns what went wrong."""
+        left = self._deadline - time.monotonic()
+        if self._hopeless or left <= 0:
+            return self._hopeless or NorthgateError(f"{self._connection.server} did not take them in time", "Raise timeout")
+        namespace, _slash, name = change.name.partition("/")
+        path = f"{_ROOT}/namespaces/{namespace}/ingresses/{name}/status"
+        try:
+            self._connection.request("patch", path, left, {}, change.patch(), content_type="application/merge-patch+json")
+        except RequestFailed as error:
+            if error.status in _HOPELESS:
+                self._hopeless = error
+            return error
+        return None
