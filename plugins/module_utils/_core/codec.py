@@ -12,38 +12,38 @@ have their default value are left out. The file is secret: it holds private keys
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
+import operator
+import types
 import typing as t
 
 from .errors import NorthgateError, SnapshotError
-from .model import Certificate, Endpoint, Ingress, Path, Pool, PoolTls, Quarantined, Rule, Snapshot, Tls
-from .policy import NONE, Policy
+from .model import Endpoint, Ingress, Path, Quarantined, Rule, Snapshot, Tls
 
 VERSION = 2
 
-_TYPES: dict[type, dict[str, tuple[type, ...]]] = {
-    Ingress: {"canary_weight": (int, type(None)), "passthrough": (bool,), "default_pool": (str,)},
-    Policy: {"redirect": (bool, type(None))},
-    Pool: {"protocol": (str,), "proxy_protocol": (bool,)},
-}
-_NO_TLS = PoolTls()
+# Short objects that are many: they are lists of all their values, not dictionaries.
+_ROWS = (Endpoint, Path, Quarantined, Rule, Tls)
+# What can't be compared as it is, for it may hold None.
+_ORDER = {Ingress: operator.attrgetter("namespace", "name")}
 
 
 def dump(snapshot: Snapshot) -> bytes:
     """The snapshot's canonical bytes (UTF-8, sorted keys, one final newline). Secret."""
-    return _bytes(_document(snapshot))
+    return (json.dumps(_document(snapshot), sort_keys=True, separators=(",", ":")) + "\n").encode()
 
 
 def dump_for_people(snapshot: Snapshot) -> str:
     """The snapshot as indented JSON without secrets: of each, the first digits of its SHA-256."""
     document = _document(snapshot)
-    for certificate in document["certificates"]:
+    for certificate in document.get("certificates", ()):
         certificate["pem"] = _masked(certificate["pem"])
-    for pool in document["pools"]:
+    for pool in document.get("pools", ()):
         if "client_certificate" in pool.get("tls", {}):
             pool["tls"]["client_certificate"] = _masked(pool["tls"]["client_certificate"])
-    for ingress in document["ingresses"]:
+    for ingress in document.get("ingresses", ()):
         if "users" in ingress.get("policy", {}):
             ingress["policy"]["users"] = [_masked(user) for user in ingress["policy"]["users"]]
     return json.dumps(document, sort_keys=True, indent=1) + "\n"
@@ -53,149 +53,72 @@ def _masked(secret: str) -> str:
     return f"(secret {hashlib.sha256(secret.encode()).hexdigest()[:12]})"
 
 
-def _bytes(document: dict[str, t.Any]) -> bytes:
-    return (json.dumps(document, sort_keys=True, separators=(",", ":")) + "\n").encode()
-
-
-def _document(snapshot: Snapshot) -> dict[str, t.Any]:
-    return {
-        "version": VERSION,
-        "cluster": snapshot.cluster,
-        "default_pool": snapshot.default_pool,
-        "ingresses": [_ingress(i) for i in sorted(snapshot.ingresses, key=lambda i: (i.namespace, i.name))],
-        "pools": [_pool(pool) for pool in sorted(snapshot.pools)],
-        "certificates": [_sparse(certificate) for certificate in sorted(snapshot.certificates)],
-        "quarantined": [[q.object, q.field, q.cause] for q in sorted(snapshot.quarantined)],
-    }
-
-
-def _ingress(ingress: Ingress) -> dict[str, t.Any]:
-    document: dict[str, t.Any] = {
-        "namespace": ingress.namespace,
-        "name": ingress.name,
-        "created": ingress.created,
-        "class": ingress.ingress_class,
-        "paths": [[p.rule.host, p.rule.path, p.rule.path_type, p.pool] for p in sorted(ingress.paths)],
-    }
-    if ingress.default_pool:
-        document["default_pool"] = ingress.default_pool
-    if ingress.policy != NONE:
-        document["policy"] = _sparse(ingress.policy)
-    if ingress.canary_weight is not None:
-        document["canary_weight"] = ingress.canary_weight
-    if ingress.passthrough:
-        document["passthrough"] = True
-    if ingress.tls:
-        document["tls"] = [[list(tls.hosts), tls.certificate] for tls in sorted(ingress.tls)]
-    return document
-
-
-def _pool(pool: Pool) -> dict[str, t.Any]:
-    document = _sparse(pool)
-    for key in ("endpoints", "passthrough"):
-        document[key] = [[e.address, e.port, e.ready, e.serving, e.terminating] for e in sorted(getattr(pool, key))]
-    if pool.tls != _NO_TLS:
-        document["tls"] = _sparse(pool.tls)
-    return document
-
-
-def _sparse(value: t.Any) -> dict[str, t.Any]:
-    """The fields that differ from their defaults."""
-    found = {}
-    for field in dataclasses.fields(value):
-        of_field = getattr(value, field.name)
-        if field.default is dataclasses.MISSING or of_field != field.default:
-            found[field.name] = list(of_field) if isinstance(of_field, tuple) else of_field
-    return found
-
-
 def load(data: bytes, source: str) -> Snapshot:
     """The snapshot in ``data``; ``source`` names it in the SnapshotError raised when it is unusable."""
     hint = "Observe the cluster again with northgate.edge.cluster_snapshot of the same collection version"
     try:
         document = json.loads(data)
-        version = document["version"]
+        version = document.pop("version")
         if version != VERSION:
             raise SnapshotError(f"{source}: snapshot version {version!r}, this collection reads {VERSION}", hint)
-        return _snapshot(document)
+        return _decoder(Snapshot, "snapshot")(document)
     except SnapshotError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, NorthgateError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, NorthgateError) as error:
         raise SnapshotError(f"{source}: not a snapshot ({type(error).__name__}: {error})", hint) from error
 
 
-def _snapshot(document: dict[str, t.Any]) -> Snapshot:
-    cluster = document["cluster"]
-    return Snapshot(
-        cluster=cluster,
-        default_pool=_text(document["default_pool"]),
-        ingresses=tuple(_load_ingress(i) for i in document["ingresses"]),
-        pools=tuple(_load_pool(pool) for pool in document["pools"]),
-        certificates=tuple(_build(Certificate, certificate) for certificate in document["certificates"]),
-        quarantined=tuple(Quarantined(cluster, *map(_text, entry)) for entry in document["quarantined"]),
-    )
+def _document(snapshot: Snapshot) -> dict[str, t.Any]:
+    return {"version": VERSION, **_encoder(Snapshot)(snapshot)}
 
 
-def _load_ingress(document: dict[str, t.Any]) -> Ingress:
-    entry = dict(document)
-    policy = entry.pop("policy", None)
-    return _build(
-        Ingress,
-        {
-            **entry,
-            "ingress_class": entry.pop("class"),
-            "paths": [Path(Rule(host, path, kind), _text(pool)) for host, path, kind, pool in entry.pop("paths")],
-            "policy": _build(Policy, policy) if policy else NONE,
-            "tls": [Tls(tuple(map(_text, hosts)), _text(source)) for hosts, source in entry.pop("tls", ())],
-        },
-    )
+Function = t.Callable[[t.Any], t.Any]
 
 
-def _load_pool(document: dict[str, t.Any]) -> Pool:
-    tls = document.get("tls")
-    return _build(
-        Pool,
-        {
-            **document,
-            "endpoints": [_endpoint(*endpoint) for endpoint in document["endpoints"]],
-            "passthrough": [_endpoint(*endpoint) for endpoint in document["passthrough"]],
-            "tls": _build(PoolTls, tls) if tls else _NO_TLS,
-        },
-    )
+@functools.cache
+def _encoder(kind: t.Any) -> Function | None:
+    """From a value of the type ``kind`` to JSON; None where it is JSON already."""
+    if t.get_origin(kind) is tuple:
+        of_one = t.get_args(kind)[0]
+        encode, key = _encoder(of_one), _ORDER.get(of_one)
+        return (lambda values: [encode(value) for value in sorted(values, key=key)]) if encode else list
+    if not dataclasses.is_dataclass(kind):
+        return None
+    hints = t.get_type_hints(kind)
+    fields = [(field.name, field.default, _encoder(hints[field.name])) for field in dataclasses.fields(kind)]
+    if kind in _ROWS:
+        return lambda value: [encode(getattr(value, name)) if encode else getattr(value, name) for name, default, encode in fields]
+
+    def encode_changed(value: t.Any) -> dict[str, t.Any]:
+        document = {}
+        for name, default, encode in fields:
+            found = getattr(value, name)
+            if found is not default and found != default:
+                document[name] = encode(found) if encode else found
+        return document
+
+    return encode_changed
 
 
-def _endpoint(address: t.Any, port: t.Any, *conditions: t.Any) -> Endpoint:
-    if len(conditions) != 3 or not all(isinstance(condition, bool) for condition in conditions):
-        raise TypeError(f"conditions of endpoint {address} are not three times true or false")
-    return Endpoint(address, port, *conditions)
+@functools.cache
+def _decoder(kind: t.Any, name: str) -> Function:
+    """From JSON to a value of the type ``kind``; it raises TypeError that says ``name``, KeyError or InvalidValue."""
+    if t.get_origin(kind) is tuple:
+        of_one = _decoder(t.get_args(kind)[0], name)
+        return lambda values: tuple(map(of_one, _checked((list,), name, values)))
+    if not dataclasses.is_dataclass(kind):
+        allowed = t.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+        return functools.partial(_checked, allowed, name)
+    hints = t.get_type_hints(kind)
+    fields = {field.name: _decoder(hints[field.name], field.name) for field in dataclasses.fields(kind)}
+    if kind in _ROWS:
+        in_order = tuple(fields.values())
+        return lambda row: kind(*[decode(value) for decode, value in zip(in_order, _checked((list,), name, row), strict=True)])
+    return lambda document: kind(**{key: fields[key](value) for key, value in _checked((dict,), name, document).items()})
 
 
-def _build(kind: type, document: dict[str, t.Any]) -> t.Any:
-    """An instance of a dataclass, each field of the type that its default has."""
-    types = _TYPES.get(kind, {})
-    values = {}
-    for field in dataclasses.fields(kind):
-        if field.name not in document:
-            continue
-        value = document[field.name]
-        if isinstance(value, list):
-            value = tuple(value)
-        allowed = types.get(field.name, (str,) if field.default is dataclasses.MISSING else (type(field.default),))
-        if field.name in ("not_before", "not_after"):
-            allowed = (int,)
-        if isinstance(value, tuple) and field.name in ("names", "allow", "deny", "users"):
-            value = tuple(map(_text, value))
-            allowed = (tuple,)
-        if type(value) not in allowed:
-            raise TypeError(f"{field.name} is {value!r}")
-        values[field.name] = value
-    unknown = set(document) - {field.name for field in dataclasses.fields(kind)}
-    if unknown - {"class"}:
-        raise TypeError(f"unknown fields {sorted(unknown)}")
-    return kind(**values)
-
-
-def _text(value: t.Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+def _checked(allowed: tuple[type, ...], name: str, value: t.Any) -> t.Any:
+    # Not isinstance: true is no number here. The value is not shown, for it may be secret.
+    if type(value) not in allowed:
+        raise TypeError(f"{name} is {type(value).__name__} instead of {' or '.join(kind.__name__ for kind in allowed)}")
     return value

@@ -56,9 +56,11 @@ def rule_host(value: object, field: str) -> str:
     """The host of an ingress rule in lower case: a DNS name, ``*.`` and a DNS name, or "" for every host."""
     if value is None or value == "":
         return ""
-    if isinstance(value, str) and value.startswith("*."):
-        return "*." + dns_subdomain(value[2:].lower(), field)
-    return dns_subdomain(value.lower() if isinstance(value, str) else value, field)
+    # Beyond ASCII, some letters become ASCII ones in lower case (such as the Kelvin sign).
+    name = value.lower() if isinstance(value, str) and value.isascii() else value
+    if isinstance(name, str) and name.startswith("*."):
+        return "*." + dns_subdomain(name[2:], field)
+    return dns_subdomain(name, field)
 
 
 def path(value: object, field: str) -> str:

@@ -17,14 +17,25 @@ from ansible_collections.northgate.edge.plugins.module_utils._core.errors import
 @pytest.mark.parametrize(
     ("check", "value", "canonical"),
     [
-        (syntax.host, "Shop.Example.TEST", "shop.example.test"),
-        (syntax.host, "xn--bcher-kva.example", "xn--bcher-kva.example"),
+        (syntax.rule_host, "Shop.Example.TEST", "shop.example.test"),
+        (syntax.rule_host, "xn--bcher-kva.example", "xn--bcher-kva.example"),
+        (syntax.rule_host, "*.Example.TEST", "*.example.test"),
+        (syntax.rule_host, "", ""),
+        (syntax.rule_host, None, ""),
         (syntax.path, "/", "/"),
         (syntax.path, "/a%20b/~c", "/a%20b/~c"),
+        (syntax.path, "/%7ec/%41/%c3%a9", "/~c/A/%C3%A9"),
+        (syntax.path, "/.well-known/..a/...", "/.well-known/..a/..."),
         (syntax.address, "FD00:0::1", "fd00::1"),
         (syntax.address, "192.0.2.1", "192.0.2.1"),
+        (syntax.network, "192.0.2.0/24", "192.0.2.0/24"),
+        (syntax.network, "192.0.2.7", "192.0.2.7/32"),
+        (syntax.network, "2001:DB8::/32", "2001:db8::/32"),
         (syntax.port, 65535, 65535),
         (syntax.dns_label, "alpha-1", "alpha-1"),
+        (syntax.pool_name, "class/nginx.internal", "class/nginx.internal"),
+        (syntax.pool_name, "service/demo/echo/80", "service/demo/echo/80"),
+        (syntax.pool_name, "service/demo/echo/web", "service/demo/echo/web"),
     ],
 )
 def test_good_values_come_back_canonical(check, value, canonical):
@@ -34,22 +45,29 @@ def test_good_values_come_back_canonical(check, value, canonical):
 @pytest.mark.parametrize(
     ("check", "value"),
     [
-        (syntax.host, None),
-        (syntax.host, ""),
-        (syntax.host, "*.example.test"),
-        (syntax.host, "bad host"),
-        (syntax.host, "a\nb"),
-        (syntax.host, "example.test\n"),
-        (syntax.host, "-a.example"),
-        (syntax.host, "a..b"),
-        (syntax.host, "a." * 127 + "toolong"),
-        (syntax.host, ["example.test"]),
+        (syntax.rule_host, "*"),
+        (syntax.rule_host, "*."),
+        (syntax.rule_host, "*.*.example"),
+        (syntax.rule_host, "a.*.example"),
+        (syntax.rule_host, "bad host"),
+        (syntax.rule_host, "a\nb"),
+        (syntax.rule_host, "example.test\n"),
+        (syntax.rule_host, "example.test."),
+        (syntax.rule_host, "bücher.example"),
+        (syntax.rule_host, "\u212aelvin.example"),
+        (syntax.rule_host, "-a.example"),
+        (syntax.rule_host, "a..b"),
+        (syntax.rule_host, "a." * 127 + "toolong"),
+        (syntax.rule_host, ["example.test"]),
+        (syntax.rule_host, False),
         (syntax.path, "relative"),
         (syntax.path, "/a b"),
         (syntax.path, "/a?b"),
         (syntax.path, "/a#b"),
         (syntax.path, "/a//b"),
         (syntax.path, "/a/../b"),
+        (syntax.path, "/a/."),
+        (syntax.path, "/a/%2E%2e/b"),
         (syntax.path, "/a%2fb"),
         (syntax.path, "/a%zz"),
         (syntax.path, "/\n"),
@@ -58,6 +76,11 @@ def test_good_values_come_back_canonical(check, value, canonical):
         (syntax.address, "fe80::1%eth0"),
         (syntax.address, "example.test"),
         (syntax.address, 3221225985),
+        (syntax.network, "192.0.2.1/24"),
+        (syntax.network, "fe80::%eth0/64"),
+        (syntax.network, "10.0.0.0/33"),
+        (syntax.network, 10),
+        (syntax.network, ""),
         (syntax.port, 0),
         (syntax.port, 65536),
         (syntax.port, True),
@@ -65,6 +88,12 @@ def test_good_values_come_back_canonical(check, value, canonical):
         (syntax.dns_label, "a.b"),
         (syntax.dns_label, "a" * 64),
         (syntax.dns_subdomain, "a_b"),
+        (syntax.pool_name, "class"),
+        (syntax.pool_name, "class/../x"),
+        (syntax.pool_name, "service/demo/echo"),
+        (syntax.pool_name, "service/demo/echo/80/81"),
+        (syntax.pool_name, "service/demo/ec.ho/80"),
+        (syntax.pool_name, None),
     ],
 )
 def test_bad_values_are_refused_with_the_fields_name(check, value):
@@ -74,12 +103,42 @@ def test_bad_values_are_refused_with_the_fields_name(check, value):
     assert len(refused.value.cause) < 300
 
 
-@given(st.one_of(st.text(), st.none(), st.integers(), st.lists(st.text())))
+CHECKS = (syntax.rule_host, syntax.path, syntax.address, syntax.network, syntax.dns_label, syntax.dns_subdomain, syntax.pool_name)
+# Text near to what is taken, beside any text.
+NEAR = st.text(alphabet="aA1-.*/%2eEfF:\n ", max_size=20)
+
+
+@given(st.one_of(st.text(), NEAR, NEAR.map("/".__add__), st.none(), st.integers(), st.lists(st.text())))
 def test_each_check_is_idempotent_and_lets_no_control_character_or_space_through(value):
-    for check in (syntax.host, syntax.path, syntax.address, syntax.dns_label, syntax.dns_subdomain):
+    for check in CHECKS:
         try:
             taken = check(value, "field")
-        except InvalidValue:
+        except InvalidValue as refused:
+            assert len(refused.cause) < 300
             continue
         assert check(taken, "field") == taken
         assert taken.isascii() and taken.isprintable() and " " not in taken
+
+
+BLOCK = "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        (BLOCK, True),
+        (BLOCK + BLOCK.replace("CERTIFICATE", "EC PRIVATE KEY"), True),
+        ("", False),
+        (BLOCK[:-1], False),
+        (BLOCK + "\n", False),
+        (BLOCK + "\n" + BLOCK, False),
+        ("# comment\n" + BLOCK, False),
+        (BLOCK.replace("QUJD\n", ""), False),
+        (BLOCK.replace("QUJD", "QU JD"), False),
+        (BLOCK.replace("QUJD", "QUJD\n"), False),
+        (BLOCK.replace("END CERTIFICATE", "END KEY"), False),
+        (BLOCK.replace("\n", "\r\n"), False),
+    ],
+)
+def test_pem_is_blocks_without_blank_lines_and_nothing_else(text, good):
+    assert syntax.is_pem(text) is good
