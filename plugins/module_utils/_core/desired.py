@@ -16,6 +16,8 @@ ACTIVE, STANDBY, DRAIN = "active", "standby", "drain"
 MODES = (ACTIVE, STANDBY, DRAIN)
 OLDEST, NEWEST, NOBODY = "oldest", "newest", "nobody"
 CLAIM_WINNERS = (OLDEST, NEWEST, NOBODY)
+PATH_SCOPE, HOST_SCOPE, OPEN_SCOPE = "path", "host", "open"
+CLAIM_SCOPES = (PATH_SCOPE, HOST_SCOPE, OPEN_SCOPE)
 MAX_SHARE = 1000
 
 
@@ -52,14 +54,15 @@ class Share:
 class EdgeOptions:
     """What the operator of a router group decides.
 
-    ``shares`` by cluster. ``claim_winner``: who gets a host and path that several ingresses claim in
-    different ways. With ``claim_hosts`` a whole host belongs to the namespace that won a claim on it.
-    ``now`` is in seconds since the epoch.
+    ``shares`` by cluster. ``claim_winner``: who gets what several ingresses claim in different ways.
+    ``claim_scope``: what the winner's namespace then has for itself, in all clusters: the host and path, the
+    whole host, or nothing (open: namespaces share a host and path). ``redirect``: from HTTP to HTTPS where there
+    is a certificate. ``now`` is in seconds since the epoch, ``expiry_warning`` in seconds.
     """
 
     shares: dict[str, Share] = field(default_factory=dict)
     claim_winner: str = OLDEST
-    claim_hosts: bool = False
+    claim_scope: str = PATH_SCOPE
     redirect: bool = True
     passthrough: bool = False
     now: int = 0
@@ -68,6 +71,8 @@ class EdgeOptions:
     def __post_init__(self) -> None:
         if self.claim_winner not in CLAIM_WINNERS:
             raise InvalidValue("claim_winner", f"{self.claim_winner!r} is not one of {', '.join(CLAIM_WINNERS)}")
+        if self.claim_scope not in CLAIM_SCOPES:
+            raise InvalidValue("claim_scope", f"{self.claim_scope!r} is not one of {', '.join(CLAIM_SCOPES)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,7 @@ class Route:
     """Where requests for one rule go. ``owner`` is the ingress whose claim counts, as CLUSTER:NAMESPACE/NAME.
 
     ``canary`` gets ``canary_weight`` percent of the requests. ``redirect``: from HTTP to HTTPS.
+    With ``passthrough`` the host's TLS connections go to the pools undecrypted.
     """
 
     pools: tuple[PoolName, ...]
@@ -83,6 +89,7 @@ class Route:
     redirect: bool = False
     canary: tuple[PoolName, ...] = ()
     canary_weight: int = 0
+    passthrough: bool = False
 
 
 @dataclass(frozen=True, order=True, slots=True)

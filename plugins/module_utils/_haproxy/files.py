@@ -4,7 +4,7 @@
 
 """haproxy's files on disk, as generations.
 
-A generation is a directory with the configuration, the map and the certificates' list.
+A generation is a directory with the configuration, the maps and the lists.
 "current" is a symbolic link to the live one, so all of them change in one rename, and the way
 back is one rename too. PEM files are named by their content and shared by generations.
 """
@@ -17,9 +17,8 @@ import shutil
 import typing as t
 
 from .._io.atomic import write
-from .layout import CERTIFICATES, CONFIG, ROUTES
+from .layout import CONFIG, FILES
 
-FILES = (CONFIG, ROUTES, CERTIFICATES)
 _KEPT = 2
 
 

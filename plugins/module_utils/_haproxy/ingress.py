@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 
+from .._core.desired import IngressState
 from .._core.errors import ConvergeError
-from .._core.model import IngressState
 from .._core.plan import Plan
 from . import layout as layouts
+from .config import CERTIFICATES, MAPS, Options
 from .files import Store
-from .layout import Layout, Options
+from .layout import BACKENDS, CONFIG, Known, Layout
 from .master import Master, check, configuration_arguments
-from .planning import Current, Running, Wanted, plan
+from .planning import Current, Running, Wanted, ours, plan
 from .runtime import Refused, Runtime, Unreachable
 from .steps import DiscardCertificate, Reload, StoreCertificate
+
+OLDEST = (2, 6)
 
 
 class IngressAdapter:
@@ -30,17 +34,11 @@ class IngressAdapter:
         self._runtime = Runtime(socket)
         self._master = Master(master_socket)
 
-    def wanted(self, state: IngressState, options: Options, pems: dict[str, str]) -> Wanted:
-        """The desired state in haproxy's terms. ``pems``: normalised PEM texts by file name."""
-        layout = layouts.layout(state, options, frozenset(pems))
-        return Wanted(
-            layout=layout,
-            files=self._texts(layout, self._store.current),
-            pems=pems,
-            routes_path=os.path.join(self._store.current, layouts.ROUTES),
-            list_path=os.path.join(self._store.current, layouts.CERTIFICATES),
-            certificate_directory=self._store.certificates,
-        )
+    def wanted(self, current: Current, state: IngressState, options: Options) -> Wanted:
+        """The desired state in haproxy's terms, which keeps what it can of ``current``."""
+        known = Known(current.files.get(BACKENDS, ""), current.running.busy() if current.running else frozenset())
+        layout = layouts.layout(state, options, known, self._store.certificates)
+        return Wanted(layout, self._texts(layout, self._store.current), self._store.current, self._store.certificates)
 
     def _texts(self, layout: Layout, directory: str) -> dict[str, str]:
         return layouts.render(layout, directory, self._store.certificates)
@@ -50,15 +48,19 @@ class IngressAdapter:
 
     def _running(self) -> Running | None:
         try:
-            backends = self._runtime.backends()
+            version = self._runtime.version()
         except Unreachable:
             return None
-        listed = self._runtime.certificate_list(os.path.join(self._store.current, layouts.CERTIFICATES))
+        if version < OLDEST:
+            raise ConvergeError(
+                "haproxy {}.{} runs here, and {}.{} is the oldest that can be converged".format(*version, *OLDEST),
+                "Install a newer one, or restart it where one is installed already",
+            )
         return Running(
-            backends=backends,
+            backends=self._runtime.backends(),
             servers=self._runtime.servers(),
-            routes=self._runtime.map_entries(os.path.join(self._store.current, layouts.ROUTES)),
-            certificates=listed,
+            maps={name: self._runtime.map_entries(os.path.join(self._store.current, name)) for name in MAPS},
+            certificates=self._runtime.certificate_list(os.path.join(self._store.current, CERTIFICATES)),
         )
 
     def plan(self, current: Current, wanted: Wanted) -> Plan:
@@ -70,16 +72,25 @@ class IngressAdapter:
         Returns the reason of the reload, if there was one: a run-time change that haproxy
         refuses is made by a reload instead.
         """
+        try:
+            return self._apply(steps, wanted)
+        except OSError as error:
+            raise ConvergeError(
+                f"{error.filename or self._store.root} can't be written: {error.strerror}",
+                "What is live stays live; free space or mend the file system, and run again",
+            ) from error
+
+    def _apply(self, steps: Plan, wanted: Wanted) -> str:
         for step in steps.steps:
             if isinstance(step, StoreCertificate):
-                self._store.write_certificate(step.name, wanted.pems[step.name])
+                self._store.write_certificate(step.name, wanted.layout.pems[step.name])
         before = self._store.live()
         if steps.files:
             self._check(wanted.layout)
             self._store.go_live(self._store.write_generation(wanted.files))
         reason = steps.reload_reason or self._change_running(steps)
         if reason:
-            self._reload(reason, before if steps.files else self._store.live())
+            self._reload(reason, wanted.layout, before if steps.files else self._store.live())
         self._store.remove_certificates(s.name for s in steps.steps if isinstance(s, DiscardCertificate))
         if steps.files:
             self._store.prune()
@@ -90,7 +101,7 @@ class IngressAdapter:
         candidate = os.path.join(self._store.root, "candidate")
         try:
             self._store.write_texts(candidate, self._texts(layout, candidate))
-            check(configuration_arguments(self._config_dir, os.path.join(candidate, layouts.CONFIG)))
+            check(configuration_arguments(self._config_dir, os.path.join(candidate, CONFIG)))
         finally:
             shutil.rmtree(candidate, ignore_errors=True)
 
@@ -104,15 +115,36 @@ class IngressAdapter:
             return f"a change at run time failed: {error.message}"
         return ""
 
-    def _reload(self, reason: str, before: str | None) -> None:
+    def _reload(self, reason: str, layout: Layout, before: str | None) -> None:
+        """Reloads, and asks the new worker what it has loaded; the files of before come back when that is not ours."""
+        reloaded = False
         try:
             self._master.reload()
+            reloaded = True
+            self._await(layout.fingerprint)
         except ConvergeError as error:
             self._store.back_to(before)
+            if reloaded:
+                self._master.reload()
             raise ConvergeError(
-                f"{error.message}; the files of before are back and the old worker serves on. Reload reason: {reason}",
+                f"{error.message}; the files of before are back and haproxy serves with them. Reload reason: {reason}",
                 error.hint,
             ) from error
+
+    def _await(self, fingerprint: str, timeout: float = 30.0) -> None:
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                if fingerprint in self._runtime.backends():
+                    return
+            except Unreachable:  # The new worker takes the socket over.
+                pass
+            if time.monotonic() > deadline:
+                raise ConvergeError(
+                    f"the new worker of haproxy has not loaded our configuration within {timeout:g} s",
+                    "Does the unit read conf.d? systemctl cat haproxy; the role haproxy makes it so",
+                )
+            time.sleep(0.05)
 
     def verify(self, wanted: Wanted) -> None:
         """Reads again; raises ConvergeError that names what is not as it should be."""
@@ -129,8 +161,7 @@ class IngressAdapter:
 
     def delete_drained(self, wanted: Wanted) -> None:
         """Deletes servers in maintenance that nothing uses any more; busy ones stay for a later run."""
-        running = self._runtime.servers()
-        for backend, ours in wanted.layout.servers.items():
-            for name, server in running.get(backend, {}).items():
-                if server.draining and name not in ours:
+        for backend, servers in self._runtime.servers().items():
+            for name, server in servers.items() if ours(backend) else ():
+                if server.draining and name not in wanted.layout.servers.get(backend, {}):
                     self._runtime.ask(f"del server {backend}/{name}")

@@ -4,152 +4,138 @@
 
 """Layout: how the desired state is written in haproxy's terms. Pure.
 
-Three files make a generation: the configuration, the map of routes and the list of
-certificates. A request is dispatched by one look-up of host + path + "/?" in the map, where
-the longest key wins (map_beg): "host/foo/" is a prefix by segment and "host/foo/?" an exact
-path. The set of pools that offer a route names its backend, so a new host on known pools is
-one map entry, and a pod that comes or goes is one server.
+A generation is the configuration, the maps, the list of certificates and the list of backends. A new host,
+policy or certificate is an entry of a map or list, a new set of pools takes over a backend of the stock, and
+a pod that comes or goes is one server: all of them without a reload.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from .._core.model import EXACT, Endpoint, IngressState, PoolName, Rule
+from .._core.desired import IngressState
+from . import backends as stocks
+from . import config, entries
+from .backends import BACKENDS, Stock
+from .config import CERTIFICATES, CONFIG, MAPS, NAMES, PASSTHROUGH, POLICIES, ROUTES, Options
+from .pem import file_name
+from .servers import Server, servers, tls_files, tls_options
 
-CONFIG = "ingress.cfg"
-ROUTES = "routes.map"
-CERTIFICATES = "certificates.list"
-
-HEADER = "# Managed by northgate.edge.haproxy_ingress: changes made here are lost.\n"
-NOT_FOUND = "ng_none"
+FILES = (CONFIG, *MAPS, CERTIFICATES, BACKENDS)
 FINGERPRINT_PREFIX = "ng_layout_"
-# A server added at run time gets no default-server, so each one carries all its options.
-SERVER_OPTIONS = "check inter 2s fastinter 500ms fall 2 rise 2 observe layer4 error-limit 3 on-error mark-down"
 
 
 @dataclass(frozen=True)
-class Options:
-    """What the operator chooses: bind lines' addresses, as in haproxy's ``bind``."""
+class Known:
+    """What the layout keeps of what is: the list of backends on disk, and backends that running routes lead to."""
 
-    http_bind: tuple[str, ...] = (":::80 v4v6",)
-    https_bind: tuple[str, ...] = (":::443 v4v6",)
+    backends: str = ""
+    busy: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Layout:
     """What haproxy must hold.
 
-    ``structure`` is the configuration without servers, ``servers`` maps backend to server name
-    to (address, port), ``routes`` maps key to backend, ``certificates`` are names of PEM files.
+    ``structure`` is the configuration without the stocks' backends. ``servers``: backend to server name to server.
+    ``maps``: file name to entries. ``certificates``: name of a PEM file to the server names that it is presented
+    for. ``pems``: text by name of a PEM file, those for TLS to pods among them (secret).
     """
 
     structure: str
     fingerprint: str
-    servers: dict[str, dict[str, tuple[str, int]]]
-    routes: dict[str, str]
-    certificates: frozenset[str] = field(default=frozenset())
+    stocks: tuple[Stock, ...]
+    servers: dict[str, dict[str, Server]]
+    maps: dict[str, dict[str, str]]
+    certificates: dict[str, tuple[str, ...]]
+    pems: dict[str, str]
+
+    def pools(self) -> dict[str, str]:
+        """Set of pools by backend."""
+        return {name: pools for stock in self.stocks for pools, name in stock.taken.items()}
 
 
-def route_key(rule: Rule) -> str:
-    """The key of a rule in the map of routes."""
-    if rule.path_type == EXACT:
-        return f"{rule.host}{rule.path}/?"
-    return f"{rule.host}{rule.path.rstrip('/')}/"
-
-
-def backend_name(pools: tuple[PoolName, ...]) -> str:
-    """One name for each set of pools: ":" occurs in no cluster's or class's name."""
-    return "ng:" + ":".join(str(pool) for pool in pools)
-
-
-def server_name(pool: PoolName, endpoint: Endpoint) -> str:
-    """Unique in a backend; "_" occurs in no cluster's, class's or address's name."""
-    return f"{pool.cluster}_{pool.ingress_class}_{endpoint.address}_{endpoint.port}"
-
-
-def layout(state: IngressState, options: Options, certificates: frozenset[str]) -> Layout:
-    """The layout of ``state``, with the PEM files named in ``certificates``."""
-    backends = {backend_name(pools): pools for pools in state.routes.values()}
-    servers = {
-        name: {
-            server_name(pool, endpoint): (endpoint.address, endpoint.port)
-            for pool in pools
-            for endpoint in state.pools[pool]
-        }
-        for name, pools in sorted(backends.items())
-    }
-    structure = _structure(options, tuple(servers))
+def layout(state: IngressState, options: Options, known: Known, certificate_directory: str) -> Layout:
+    """The layout of ``state``, which keeps as much as it can of what is ``known``."""
+    of_routes = [pools for r in (*state.routes.values(), *state.defaults.values()) for pools in (r.pools, r.canary) if pools]
+    http = {entries.pools_name(pools): pools for pools in of_routes}
+    tcp = {entries.pools_name(pools): pools for pools in state.passthrough.values()}
+    stock = [stocks.assign(stocks.HTTP, http, stocks.parse(known.backends, stocks.HTTP), known.busy, options.spare_backends)]
+    if options.passthrough:
+        stock.append(stocks.assign(stocks.TCP, tcp, stocks.parse(known.backends, stocks.TCP), known.busy, options.spare_backends))
+    of_stock = [servers_of(one, pools, state, certificate_directory) for one, pools in zip(stock, (http, tcp))]
+    routes, policies = entries.routes(state, stock[0].taken)
+    tls = sorted({pool.tls for pool in state.pools.values() if pool.protocol == "https"})
+    structure = _structure(options, [tls_options(one, certificate_directory) for one in tls])
+    names = {file_name(one.certificate, one.names): one for one in state.certificates}
     return Layout(
         structure=structure,
-        fingerprint=FINGERPRINT_PREFIX + hashlib.sha256(structure.encode()).hexdigest()[:16],
-        servers=servers,
-        routes={route_key(rule): backend_name(pools) for rule, pools in sorted(state.routes.items())},
-        certificates=certificates,
+        fingerprint=_fingerprint(structure, stock),
+        stocks=tuple(stock),
+        servers={backend: of for one in of_stock for backend, of in one.items()},
+        maps={
+            ROUTES: routes,
+            POLICIES: policies,
+            NAMES: entries.certificate_names(state.certificates),
+            PASSTHROUGH: {host: stock[1].taken[entries.pools_name(pools)] for host, pools in state.passthrough.items()} if options.passthrough else {},
+        },
+        certificates={name: one.names for name, one in names.items()},
+        pems={name: one.certificate.pem for name, one in names.items()} | {n: text for one in tls for n, text in tls_files(one).items()},
     )
+
+
+def servers_of(stock: Stock, pools: dict[str, tuple], state: IngressState, directory: str) -> dict[str, dict[str, Server]]:
+    """The servers of every backend that is taken."""
+    passthrough = stock.kind == stocks.TCP
+    return {name: servers(pools[of], state, directory, passthrough) for of, name in sorted(stock.taken.items())}
+
+
+_BACKENDS = {
+    stocks.HTTP: ("from ng_servers", "    ignore-persist unless { var(txn.ng_affinity) -m found }\n"),
+    stocks.TCP: ("from ng_defaults", "    mode tcp\n    option allbackups\n"),
+}
+
+
+def _structure(options: Options, tls: list[str]) -> str:
+    # Loads the files, so that servers which need them can be added while haproxy runs.
+    loads = [f"backend ng_tls_{number} from ng_servers\n    server load 127.0.0.1:9 disabled {words}\n" for number, words in enumerate(tls, 1)]
+    return "\n".join([config.frontends(options), config.backend_defaults(options), *loads])
+
+
+def _fingerprint(structure: str, stock: list[Stock]) -> str:
+    shape = [structure, *(f"{one.kind} {one.size} {_BACKENDS[one.kind]}" for one in stock)]
+    return FINGERPRINT_PREFIX + hashlib.sha256("\n".join(shape).encode()).hexdigest()[:16]
 
 
 def render(wanted: Layout, directory: str, certificate_directory: str) -> dict[str, str]:
     """The texts of a generation by file name; ``directory`` is where the texts say that it lies."""
     return {
         CONFIG: _config(wanted, directory),
-        ROUTES: "".join(f"{key} {backend}\n" for key, backend in sorted(wanted.routes.items())),
-        CERTIFICATES: "".join(f"{certificate_directory}/{name}\n" for name in sorted(wanted.certificates)),
+        **{name: "".join(f"{key} {value}\n" for key, value in sorted(of.items())) for name, of in wanted.maps.items()},
+        CERTIFICATES: "".join(f"{certificate_directory}/{name} {' '.join(of)}\n" for name, of in sorted(wanted.certificates.items())),
+        BACKENDS: stocks.render(wanted.stocks),
     }
 
 
-_DIRECTORY = "@directory@"
-
-
 def _config(wanted: Layout, directory: str) -> str:
-    lines = [HEADER.rstrip()]
-    for line in wanted.structure.splitlines():
-        lines.append(line.replace(_DIRECTORY, directory))
-        if line.startswith("backend "):
-            for name, (address, port) in sorted(wanted.servers.get(line.split()[1], {}).items()):
-                lines.append(f"    server {name} {socket_address(address, port)} {SERVER_OPTIONS}")
+    instance = hashlib.sha256(directory.encode()).hexdigest()[:8]
+    pools = wanted.pools()
+    sections = [config.HEADER, wanted.structure.replace(config.DIRECTORY, directory).replace(config.INSTANCE, instance)]
+    for stock in wanted.stocks:
+        start, lines = _BACKENDS[stock.kind]
+        for name in stock.names:
+            # haproxy refuses lines of over 2,047 characters, and many clusters may be named here.
+            of = f"    # {pools[name][:1000]}\n" if name in pools else ""
+            sections.append(f"backend {name} {start}\n{of}{lines}{_server_lines(wanted.servers.get(name, {}))}")
     # The running process tells by this backend's name which structure it has loaded.
-    lines += ["", f"backend {wanted.fingerprint} from ng_defaults", ""]
-    return "\n".join(lines)
-
-
-def socket_address(address: str, port: int) -> str:
-    """An address and port as haproxy reads them: the last colon parts them, IPv6 needs no brackets."""
-    return f"{address}:{port}"
-
-
-def _structure(options: Options, backends: tuple[str, ...]) -> str:
-    sections = [
-        _frontend("ng_http", [f"bind {address}" for address in options.http_bind], "http"),
-        _frontend(
-            "ng_https",
-            [
-                f"bind {address} ssl crt-list {_DIRECTORY}/{CERTIFICATES} strict-sni alpn h2,http/1.1"
-                for address in options.https_bind
-            ],
-            "https",
-        ),
-        f"backend {NOT_FOUND} from ng_defaults\n    http-request return status 404 default-errorfiles\n",
-    ]
-    sections += [f"backend {name} from ng_defaults\n    balance roundrobin\n" for name in backends]
+    sections.append(f"backend {wanted.fingerprint} from ng_defaults\n")
+    sections.append("# Files that follow start from haproxy's own defaults.\ndefaults\n    mode http\n")
     return "\n".join(sections)
 
 
-def _frontend(name: str, binds: list[str], scheme: str) -> str:
-    return "\n".join(
-        [f"frontend {name} from ng_defaults"]
-        + [f"    {bind}" for bind in binds]
-        + [
-            "    # The client does not choose what the application is told of it.",
-            "    http-request set-header X-Forwarded-For %[src]",
-            f"    http-request set-header X-Forwarded-Proto {scheme}",
-            "    http-request set-header X-Forwarded-Host %[req.hdr(host)]",
-            "    http-request set-header X-Forwarded-Port %[dst_port]",
-            "    http-request del-header Forwarded",
-            '    http-request set-var-fmt(txn.ng_key) "%[req.hdr(host),host_only,rtrim(.),lower]%[path]/?"',
-            f"    use_backend %[var(txn.ng_key),map_beg({_DIRECTORY}/{ROUTES},{NOT_FOUND})]",
-            f"    default_backend {NOT_FOUND}",
-            "",
-        ]
+def _server_lines(servers: dict[str, Server]) -> str:
+    return "".join(
+        f"    server {name} {server.socket} {server.options}{'' if server.weight == 1 else f' weight {server.weight}'}\n"
+        for name, server in sorted(servers.items())
     )

@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass
 
 from .._core.plan import FileChange, Plan, Step
+from . import backends as stocks
+from .config import CERTIFICATES, POLICIES, ROUTES
 from .layout import FINGERPRINT_PREFIX, Layout
 from .runtime import MAX_COMMAND, RunningServer
+from .servers import Server
 from .steps import (
     AddCertificate,
     AddServer,
@@ -20,19 +24,27 @@ from .steps import (
     EnableServer,
     Reload,
     RemoveCertificate,
-    ReplaceRoutes,
+    ReplaceMap,
+    SetWeight,
     StoreCertificate,
 )
+
+_USER = re.compile(r"/u/[0-9A-F]{64} ")
 
 
 @dataclass(frozen=True)
 class Running:
-    """The running worker. ``routes`` and ``certificates`` are None where it has not loaded our files."""
+    """The running worker. A map, and ``certificates``, are None where it has not loaded our files."""
 
     backends: frozenset[str]
     servers: dict[str, dict[str, RunningServer]]
-    routes: dict[str, str] | None
+    maps: dict[str, dict[str, str] | None]
     certificates: frozenset[str] | None
+
+    def busy(self) -> frozenset[str]:
+        """Backends to which a route leads."""
+        fields = [value.split("|") for value in (self.maps.get(ROUTES) or {}).values()]
+        return frozenset(name for of in fields for name in (of[0], *of[3:4]) if name)
 
 
 @dataclass(frozen=True)
@@ -46,34 +58,46 @@ class Current:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What must be: the layout, its ``files`` by name, and ``pems`` by name (secret)."""
+    """What must be: the layout and its ``files`` by name; ``directory`` is where haproxy finds them."""
 
     layout: Layout
     files: dict[str, str]
-    pems: dict[str, str]
-    routes_path: str
-    list_path: str
+    directory: str
     certificate_directory: str
 
-    def certificate_path(self, name: str) -> str:
-        """How haproxy names a certificate."""
-        return f"{self.certificate_directory}/{name}"
+    def path(self, name: str) -> str:
+        """How haproxy names a file."""
+        return f"{self.directory}/{name}"
+
+    def certificates(self) -> dict[str, AddCertificate]:
+        """By path, how each certificate would be added."""
+        layout, directory = self.layout, self.certificate_directory
+        return {
+            f"{directory}/{name}": AddCertificate(self.path(CERTIFICATES), f"{directory}/{name}", names, layout.pems[name])
+            for name, names in layout.certificates.items()
+        }
 
 
 def plan(current: Current, wanted: Wanted) -> Plan:
     """The changes from ``current`` to ``wanted``; empty when there is nothing to do."""
     files = tuple(
-        FileChange(name, current.files.get(name, ""), text)
+        FileChange(name, _shown(name, current.files.get(name, "")), _shown(name, text))
         for name, text in wanted.files.items()
         if current.files.get(name) != text
     )
-    steps: list[Step] = [StoreCertificate(name) for name in sorted(set(wanted.pems) - current.stored)]
+    pems = wanted.layout.pems
+    steps: list[Step] = [StoreCertificate(name) for name in sorted(set(pems) - current.stored)]
     reason = ""
     if current.running:
         reason = _reload_reason(current.running, wanted)
         steps += [Reload(reason)] if reason else _runtime_steps(current.running, wanted)
-    steps += [DiscardCertificate(name) for name in sorted(current.stored - set(wanted.pems))]
+    steps += [DiscardCertificate(name) for name in sorted(current.stored - set(pems))]
     return Plan(files, tuple(steps), reason)
+
+
+def _shown(name: str, text: str) -> str:
+    """A file's text for people."""
+    return _USER.sub("/u/(secret) ", text) if name == POLICIES else text
 
 
 def _reload_reason(running: Running, wanted: Wanted) -> str:
@@ -81,62 +105,63 @@ def _reload_reason(running: Running, wanted: Wanted) -> str:
     if not any(name.startswith(FINGERPRINT_PREFIX) for name in running.backends):
         return "haproxy has not loaded our configuration yet"
     if layout.fingerprint not in running.backends:
-        new = sorted(set(layout.servers) - running.backends)
-        gone = sorted(name for name in running.backends - set(layout.servers) if name.startswith("ng:"))
-        changes = [f"new backend {name}" for name in new] + [f"backend {name} is gone" for name in gone]
-        return ", ".join(changes) or "frontends or options changed"
-    if running.routes is None or running.certificates is None:
-        return "haproxy has not loaded our map or certificate list"
-    for name in sorted(wanted.pems):
-        size = len(wanted.pems[name]) + len(wanted.certificate_path(name)) + 64
-        if wanted.certificate_path(name) not in running.certificates and size > MAX_COMMAND:
-            return f"certificate {name} is too long for the run-time interface"
+        more = [name for stock in layout.stocks for name in stock.names if name not in running.backends]
+        return f"the stock of backends grows by {len(more)}" if more else "frontends or options changed"
+    if running.certificates is None or None in (running.maps.get(name) for name in layout.maps):
+        return "haproxy has not loaded our maps or certificate list"
+    for path, step in sorted(wanted.certificates().items()):
+        if path not in running.certificates and step.size > MAX_COMMAND:
+            return f"certificate {path} is too long for the run-time interface"
     return ""
 
 
 def _runtime_steps(running: Running, wanted: Wanted) -> list[Step]:
-    paths = {wanted.certificate_path(name): pem for name, pem in wanted.pems.items()}
+    """What comes, then what leads to it, then what goes: no request meets a gap."""
+    certificates = wanted.certificates()
     listed = running.certificates or frozenset()
-    steps: list[Step] = [
-        AddCertificate(wanted.list_path, path, paths[path]) for path in sorted(set(paths) - listed)
-    ]
+    maps = {name: running.maps.get(name) or {} for name in wanted.layout.maps}
+    steps: list[Step] = [certificates[path] for path in sorted(set(certificates) - listed)]
     added, drained = _server_steps(running.servers, wanted.layout.servers)
     steps += added
-    steps += _route_steps(running.routes or {}, wanted)
+    policies = wanted.layout.maps[POLICIES]
+    both = {**maps[POLICIES], **policies}
+    steps += _map_steps(POLICIES, maps[POLICIES], both, wanted)
+    for name in sorted(set(maps) - {POLICIES}):
+        steps += _map_steps(name, maps[name], wanted.layout.maps[name], wanted)
     steps += drained
-    steps += [RemoveCertificate(wanted.list_path, path) for path in sorted(listed - set(paths))]
+    steps += _map_steps(POLICIES, both, policies, wanted)
+    steps += [RemoveCertificate(wanted.path(CERTIFICATES), path) for path in sorted(listed - set(certificates))]
     return steps
 
 
+def ours(backend: str) -> bool:
+    """Whether a backend is of a stock."""
+    return backend.startswith((stocks.HTTP, stocks.TCP))
+
+
 def _server_steps(
-    running: dict[str, dict[str, RunningServer]], wanted: dict[str, dict[str, tuple[str, int]]]
+    running: dict[str, dict[str, RunningServer]], wanted: dict[str, dict[str, Server]]
 ) -> tuple[list[Step], list[Step]]:
     """What comes, before the routes change; and what goes, after."""
     added: list[Step] = []
     drained: list[Step] = []
-    for backend, servers in wanted.items():
-        known = running.get(backend, {})
-        for name, (address, port) in sorted(servers.items()):
+    for backend in sorted({*wanted, *filter(ours, running)}):
+        known, servers = running.get(backend, {}), wanted.get(backend, {})
+        for name, server in sorted(servers.items()):
             if name not in known:
-                added.append(AddServer(backend, name, address, port))
-            elif known[name].draining:
+                added.append(AddServer(backend, name, server))
+                continue
+            if known[name].weight != server.weight:
+                added.append(SetWeight(backend, name, server.weight))
+            if known[name].draining:
                 added.append(EnableServer(backend, name))
-        drained += [
-            DrainServer(backend, name)
-            for name, server in sorted(known.items())
-            if name not in servers and not server.draining
-        ]
+        drained += [DrainServer(backend, name) for name, of in sorted(known.items()) if name not in servers and not of.draining]
     return added, drained
 
 
-def _route_steps(running: dict[str, str], wanted: Wanted) -> t.Iterable[Step]:
-    routes = wanted.layout.routes
-    if running == routes:
+def _map_steps(name: str, before: dict[str, str], after: dict[str, str], wanted: Wanted) -> t.Iterable[Step]:
+    if before == after:
         return []
-    common = running.keys() & routes.keys()
-    changed = sum(running[key] != routes[key] for key in common)
-    return [
-        ReplaceRoutes(
-            wanted.routes_path, routes, len(routes) - len(common), len(running) - len(common), changed
-        )
-    ]
+    common = before.keys() & after.keys()
+    changed = sum(before[key] != after[key] for key in common)
+    return [ReplaceMap(name, wanted.path(name), after, len(after) - len(common), len(before) - len(common), changed)]

@@ -36,6 +36,7 @@ class RunningServer:
 
     address: str
     port: int
+    weight: int
     draining: bool
 
 
@@ -80,6 +81,11 @@ class Runtime:
             raise Refused(f"haproxy refused {command[:160]!r}: {said[:300]}")
         return match
 
+    def version(self) -> tuple[int, int]:
+        """Major and minor version."""
+        match = self.expect(r"(?m)^Version: (\d+)\.(\d+)", "show info")
+        return int(match.group(1)), int(match.group(2))
+
     def backends(self) -> frozenset[str]:
         """The names of all backends."""
         return frozenset(self.ask("show backend").split("\n")[1:]) - {""}
@@ -89,9 +95,9 @@ class Runtime:
         found: dict[str, dict[str, RunningServer]] = {}
         for line in self.ask("show servers state").splitlines()[2:]:
             words = line.split()
-            # 1 be_name, 3 srv_name, 4 srv_addr, 6 srv_admin_state (0x01: maintenance forced), 18 srv_port
+            # 1 be_name, 3 srv_name, 4 srv_addr, 6 srv_admin_state (0x01: maintenance forced), 7 srv_uweight, 18 srv_port
             if len(words) > 18:
-                server = RunningServer(words[4], int(words[18]), bool(int(words[6]) & 0x01))
+                server = RunningServer(words[4], int(words[18]), int(words[7]), bool(int(words[6]) & 0x01))
                 found.setdefault(words[1], {})[words[3]] = server
         return found
 

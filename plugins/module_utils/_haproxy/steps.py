@@ -8,87 +8,112 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .layout import SERVER_OPTIONS, socket_address
+from .backends import HTTP
+from .config import AFFINITY_KEY
 from .runtime import Runtime
+from .servers import Server
 
 _SILENT = r"\A\n*\Z"
 
 
 @dataclass(frozen=True)
-class AddServer:
-    """A server that haproxy does not know yet. Its options are repeated: default-server does not reach it."""
-
+class _OfServer:
     backend: str
     name: str
-    address: str
-    port: int
+
+    @property
+    def _path(self) -> str:
+        return f"{self.backend}/{self.name}"
+
+
+@dataclass(frozen=True)
+class AddServer(_OfServer):
+    """A server that haproxy does not know yet. Its options are repeated: default-server does not reach it."""
+
+    server: Server
 
     def __str__(self) -> str:
-        return f"add server {self.backend}/{self.name}"
+        return f"add server {self._path}"
 
     def run(self, runtime: Runtime) -> None:
-        server = f"{self.backend}/{self.name}"
-        where = socket_address(self.address, self.port)
-        runtime.expect("New server registered", f"add server {server} {where} {SERVER_OPTIONS}")
+        weight = f" weight {self.server.weight}"
+        runtime.expect("New server registered", f"add server {self._path} {self.server.socket} {self.server.options}{weight}")
+        if self.backend.startswith(HTTP):
+            # Without this haproxy 2.6 gives no cookie to a server that was added.
+            runtime.expect(_SILENT, f"set dynamic-cookie-key backend {self.backend} {AFFINITY_KEY}")
         EnableServer(self.backend, self.name).run(runtime)
 
 
 @dataclass(frozen=True)
-class EnableServer:
+class EnableServer(_OfServer):
     """A known server that is in maintenance: an interrupted addition, or an address that came back."""
 
-    backend: str
-    name: str
-
     def __str__(self) -> str:
-        return f"enable server {self.backend}/{self.name}"
+        return f"enable server {self._path}"
 
     def run(self, runtime: Runtime) -> None:
-        runtime.expect(_SILENT, f"enable server {self.backend}/{self.name}")
-        runtime.expect(_SILENT, f"enable health {self.backend}/{self.name}")
+        runtime.expect(_SILENT, f"enable server {self._path}")
+        runtime.expect(_SILENT, f"enable health {self._path}")
 
 
 @dataclass(frozen=True)
-class DrainServer:
+class SetWeight(_OfServer):
+    """Another part of the requests; 0 leaves a server the sessions that it has."""
+
+    weight: int
+
+    def __str__(self) -> str:
+        return f"set weight of server {self._path} to {self.weight}"
+
+    def run(self, runtime: Runtime) -> None:
+        runtime.expect(_SILENT, f"set server {self._path} weight {self.weight}")
+
+
+@dataclass(frozen=True)
+class DrainServer(_OfServer):
     """A server that goes: it gets nothing new, and is deleted when its last connection has ended."""
 
-    backend: str
-    name: str
-
     def __str__(self) -> str:
-        return f"drain server {self.backend}/{self.name}"
+        return f"drain server {self._path}"
 
     def run(self, runtime: Runtime) -> None:
-        runtime.expect(_SILENT, f"set server {self.backend}/{self.name} state maint")
+        runtime.expect(_SILENT, f"set server {self._path} state maint")
 
 
 @dataclass(frozen=True)
-class ReplaceRoutes:
-    """The whole map, swapped atomically."""
+class ReplaceMap:
+    """A whole map, swapped atomically. ``name`` is its file's."""
 
+    name: str
     path: str
-    routes: dict[str, str]
+    entries: dict[str, str] = field(repr=False)
     added: int
     removed: int
     changed: int
 
     def __str__(self) -> str:
-        return f"replace routes: {self.added} added, {self.removed} removed, {self.changed} changed"
+        return f"replace {self.name}: {self.added} added, {self.removed} removed, {self.changed} changed"
 
     def run(self, runtime: Runtime) -> None:
-        runtime.replace_map(self.path, self.routes)
+        runtime.replace_map(self.path, self.entries)
 
 
 @dataclass(frozen=True)
 class AddCertificate:
-    """A certificate that haproxy does not serve yet."""
+    """A certificate that haproxy does not present yet, for server ``names``."""
 
     certificate_list: str
     path: str
+    names: tuple[str, ...]
     pem: str = field(repr=False)
 
     def __str__(self) -> str:
         return f"add certificate {self.path}"
+
+    @property
+    def size(self) -> int:
+        """Bytes of its longest command, at most."""
+        return max(len(self.pem), sum(len(name) + 1 for name in self.names) + len(self.certificate_list)) + len(self.path) + 64
 
     def run(self, runtime: Runtime) -> None:
         if self.path not in runtime.certificates():
@@ -96,7 +121,7 @@ class AddCertificate:
         try:
             runtime.expect("Transaction (created|updated)", f"set ssl cert {self.path}", self.pem)
             runtime.expect("Success!", f"commit ssl cert {self.path}")
-            runtime.expect("Success!", f"add ssl crt-list {self.certificate_list} {self.path}")
+            runtime.expect("Success!", f"add ssl crt-list {self.certificate_list}", f"{self.path} {' '.join(self.names)}\n")
         except Exception:
             # The empty store would stay behind.
             runtime.ask(f"abort ssl cert {self.path}")
@@ -106,7 +131,7 @@ class AddCertificate:
 
 @dataclass(frozen=True)
 class RemoveCertificate:
-    """A certificate that is served no more."""
+    """A certificate that is presented no more."""
 
     certificate_list: str
     path: str

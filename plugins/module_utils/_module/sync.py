@@ -34,21 +34,26 @@ class Subsystem(t.Protocol[C, W]):
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a run did, or in check mode would do."""
+class Outcome(t.Generic[W]):
+    """What a run did, or in check mode would do, and what it wanted."""
 
     plan: Plan
     reload_reason: str
+    wanted: W
 
 
-def converge(subsystem: Subsystem[C, W], wanted: W, check_mode: bool) -> Outcome:
-    """Brings the subsystem to ``wanted``. Check mode ends after the plan, which is the one that a run makes."""
-    steps = subsystem.plan(subsystem.read(), wanted)
+def converge(subsystem: Subsystem[C, W], want: t.Callable[[C], W], check_mode: bool) -> Outcome[W]:
+    """Brings the subsystem to what ``want`` makes of its current state. Check mode ends after the plan, which is
+    the one that a run makes."""
+    current = subsystem.read()
+    wanted = want(current)
+    steps = subsystem.plan(current, wanted)
     if check_mode:
-        return Outcome(steps, steps.reload_reason)
+        return Outcome(steps, steps.reload_reason, wanted)
     reason = subsystem.apply(steps, wanted) if steps else ""
-    subsystem.verify(wanted)
-    return Outcome(steps, reason)
+    if steps:
+        subsystem.verify(wanted)
+    return Outcome(steps, reason, wanted)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,125 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Servers: pods as haproxy is told of them. Pure."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import typing as t
+from dataclasses import dataclass
+
+from .._core.desired import DRAIN, STANDBY, IngressState, PoolName, Share
+from .._core.model import Endpoint, Pool, PoolTls
+
+# A server added at run time gets no default-server, so each one carries all its options.
+CHECK_OPTIONS = "check inter 2s fastinter 500ms fall 2 rise 2 observe layer4 error-limit 3 on-error mark-down"
+MAX_WEIGHT = 256
+_DEFAULT = Share()
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Server:
+    """``options`` are haproxy's; a server with others has another name. ``weight`` 0 gets no new sessions."""
+
+    address: str
+    port: int
+    options: str = CHECK_OPTIONS
+    weight: int = 1
+
+    @property
+    def socket(self) -> str:
+        """As haproxy reads it: the last colon parts address and port, IPv6 needs no brackets."""
+        return f"{self.address}:{self.port}"
+
+
+def tls_files(tls: PoolTls) -> dict[str, str]:
+    """The PEM files that TLS to pods needs, by name; the names tell the contents."""
+    return {_pem_name(kind, text): text for kind, text in (("ca", tls.authority), ("client", tls.client_certificate)) if text}
+
+
+def _pem_name(kind: str, text: str) -> str:
+    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.pem"
+
+
+def tls_options(tls: PoolTls, directory: str) -> str:
+    """Options of a server that is spoken to by TLS. ``directory`` is where ``tls_files`` are."""
+    words = ["ssl", "verify required" if tls.verify else "verify none"]
+    if tls.verify:
+        words.append(f"ca-file {directory}/{_pem_name('ca', tls.authority)}" if tls.authority else "ca-file @system-ca")
+    if tls.client_certificate:
+        words.append(f"crt {directory}/{_pem_name('client', tls.client_certificate)}")
+    words += [f"sni str({tls.server_name}) check-sni {tls.server_name}"] if tls.server_name else ["sni var(txn.ng_host)"]
+    return " ".join([*words, "alpn h2,http/1.1"])
+
+
+@functools.lru_cache(maxsize=4096)
+def _options(protocol: str, tls: PoolTls, proxy_protocol: bool, mode: str, directory: str) -> str:
+    words = [CHECK_OPTIONS]
+    if protocol == "h2c":
+        words.append("proto h2 ws h1")
+    elif protocol == "https":
+        words.append(tls_options(tls, directory))
+    if proxy_protocol:
+        words.append("send-proxy-v2 check-send-proxy")
+    if mode == STANDBY:
+        words.append("backup")
+    return " ".join(words)
+
+
+def servers(pools: t.Iterable[PoolName], state: IngressState, directory: str, passthrough: bool = False) -> dict[str, Server]:
+    """The servers of a backend for ``pools`` by name, which is unique in it."""
+    of_clusters: dict[str, dict[str, Server]] = {}
+    draining: set[str] = set()
+    for name in pools:
+        pool, share = state.pools[name], state.shares.get(name.cluster, _DEFAULT)
+        options = CHECK_OPTIONS if passthrough else _options(pool.protocol, pool.tls, pool.proxy_protocol, share.mode, directory)
+        if passthrough and share.mode == STANDBY:
+            options += " backup"
+        for endpoint, drains in usable(pool.passthrough if passthrough else pool.endpoints):
+            server = _server_name(name.cluster, endpoint, options)
+            of_clusters.setdefault(name.cluster, {})[server] = Server(endpoint.address, endpoint.port, options)
+            if drains or share.mode == DRAIN:
+                draining.add(server)
+    return _weighted(of_clusters, draining, state.shares)
+
+
+def usable(endpoints: t.Iterable[Endpoint]) -> list[tuple[Endpoint, bool]]:
+    """Endpoints to use, and whether each is draining: ready ones, and those that end but still serve.
+
+    Without a ready one, those that end but still serve get everything, as kube-proxy does it (KEP-1669).
+    """
+    found = sorted(endpoints)
+    ready = [(e, False) for e in found if e.ready and not e.terminating]
+    ending = [e for e in found if e.serving and e.terminating]
+    return ready + [(e, bool(ready)) for e in ending]
+
+
+def _server_name(cluster: str, endpoint: Endpoint, options: str) -> str:
+    """ "_" occurs in no cluster's name and no address. A name stands for one set of options."""
+    name = f"{cluster}_{endpoint.address}_{endpoint.port}"
+    return name if options == CHECK_OPTIONS else f"{name}_{hashlib.sha256(options.encode()).hexdigest()[:6]}"
+
+
+def _weighted(of_clusters: dict[str, dict[str, Server]], draining: set[str], shares: dict[str, Share]) -> dict[str, Server]:
+    """Each cluster's share, spread over its servers. Only their ratio counts: the largest is 256, none below 1."""
+    raw: dict[str, float] = {}
+    for cluster, of_cluster in of_clusters.items():
+        active = [name for name in of_cluster if name not in draining]
+        weight = shares.get(cluster, _DEFAULT).weight
+        raw.update({name: (weight / len(active) if weight else 1.0) for name in active})
+    largest = max(raw.values(), default=1.0)
+    even = len(set(raw.values())) <= 1
+    return {
+        name: Server(server.address, server.port, server.options, _weight(raw.get(name), largest, even))
+        for of_cluster in of_clusters.values()
+        for name, server in sorted(of_cluster.items())
+    }
+
+
+def _weight(raw: float | None, largest: float, even: bool) -> int:
+    if raw is None:
+        return 0
+    return 1 if even else max(1, round(raw / largest * MAX_WEIGHT))
