@@ -97,9 +97,9 @@ def test_the_kubeconfig_can_list_what_ingress_needs_and_nothing_else(kubernetes,
     assert token not in playbook.output and base64.b64decode(token).decode() not in playbook.output
     assert written.stat().st_mode & 0o777 == 0o600
 
-    def may(verb: str, resource: str) -> bool:
+    def may(verb: str, resource: str, *arguments: str) -> bool:
         try:
-            return kubernetes.kubectl(f"--kubeconfig={written}", "auth", "can-i", verb, resource, "-A") == "yes\n"
+            return kubernetes.kubectl(f"--kubeconfig={written}", "auth", "can-i", verb, resource, "-A", *arguments) == "yes\n"
         except subprocess.CalledProcessError as refused:
             assert refused.stdout == "no\n", refused.stderr
             return False
@@ -108,6 +108,7 @@ def test_the_kubeconfig_can_list_what_ingress_needs_and_nothing_else(kubernetes,
     assert [resource for resource in needed if not may("list", resource)] == []
     assert [(verb, resource) for verb in ("get", "watch", "update", "delete", "create") for resource in needed if may(verb, resource)] == []
     assert [verb for verb in ("get", "list", "watch") if may(verb, "secrets")] == []
+    assert [verb for verb in ("get", "patch", "update") if may(verb, "ingresses.networking.k8s.io", "--subresource=status")] == ["patch"]
 
     options = {"kubeconfig": str(written), "ingress_classes": {"any": {"service": "default/kubernetes", "port": "https"}}}
     observed = observe_all([ClusterSource.parse("alpha", options)], 20.0, 500)["alpha"]
