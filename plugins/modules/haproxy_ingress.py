@@ -26,18 +26,94 @@ options:
     description:
       - Directory on the controller with PEM files (C(*.pem)), each with a certificate chain and its private key.
       - A file that is broken is skipped and named in RV(quarantined).
-      - Without this option no certificate is served, so no HTTPS.
+      - Certificates are presented for the names in them. Those of the clusters' Secrets are for hosts of their own ingresses only.
     type: path
   http_bind:
     description: Where to listen for HTTP, each as an address of haproxy's C(bind).
     type: list
     elements: str
-    default: [":::80 v4v6"]
+    default: ["0.0.0.0:80", ":::80 v6only"]
   https_bind:
     description: Where to listen for HTTPS, each as an address of haproxy's C(bind).
     type: list
     elements: str
-    default: [":::443 v4v6"]
+    default: ["0.0.0.0:443", ":::443 v6only"]
+  https_redirect:
+    description: Whether HTTP is redirected to HTTPS for hosts that have a certificate. An ingress may say otherwise by annotation.
+    type: bool
+    default: true
+  hsts:
+    description: Value of Strict-Transport-Security for ingresses that don't say otherwise, for example V(max-age=31536000). Empty for none.
+    type: str
+    default: ""
+  trusted_proxies:
+    description:
+      - Networks of proxies before the router, whose C(X-Forwarded-For) and C(X-Forwarded-Proto) are believed.
+      - Everybody else's are replaced.
+    type: list
+    elements: str
+    default: []
+  proxy_protocol_from:
+    description: Networks whose connections begin with a PROXY protocol header.
+    type: list
+    elements: str
+    default: []
+  tls_passthrough:
+    description:
+      - Whether ingresses may ask by annotation that their TLS connections go to the pods undecrypted.
+      - All HTTPS connections then pass through a further, local hop, so it is off unless you need it.
+    type: bool
+    default: false
+  affinity_cookie:
+    description: Name of the cookie for ingresses that ask for affinity.
+    type: str
+    default: NORTHGATE
+  spare_backends:
+    description:
+      - How many empty backends haproxy holds ready for combinations of clusters or services that are new.
+      - When they are used up, haproxy is reloaded once with more of them.
+    type: int
+    default: 64
+  shares:
+    description:
+      - How clusters share the requests for what several of them offer, by name of the cluster.
+      - A cluster that is not named here gets requests by the number of its ready pods.
+    type: dict
+    default: {}
+  claim_winner:
+    description:
+      - Which ingress gets a host and path that several claim in different ways, that is from another namespace, for other
+        pods of the same cluster, or with other annotations.
+      - With V(nobody) all of them are refused, and the path is answered with 403.
+    type: str
+    choices: [oldest, newest, nobody]
+    default: oldest
+  claim_scope:
+    description:
+      - What belongs to the namespace of an ingress that won a claim, in all clusters. With V(path) the host and path, with V(host) the whole host.
+      - With V(open) namespaces share a host and path.
+    type: str
+    choices: [path, host, open]
+    default: path
+  expiry_warning:
+    description: Certificates that expire within so many days are named in RV(expiring_certificates).
+    type: int
+    default: 14
+  shrink_limit:
+    description:
+      - Percent of a cluster's routes, servers or certificates that may go in one run. A snapshot that takes more is held back,
+        and the cluster is served from the one before.
+    type: int
+    default: 50
+  shrink_least:
+    description: Fewer than so many of them may always go.
+    type: int
+    default: 3
+  confirm_shrink:
+    description: Names of clusters whose snapshots are accepted in this run whatever they remove; V(certificates) stands for the directory O(certificates).
+    type: list
+    elements: str
+    default: []
   config_dir:
     description: haproxy's configuration directory, as the role P(northgate.edge.haproxy#role) prepared it.
     type: path
@@ -50,6 +126,10 @@ options:
     description: Socket of haproxy's master process.
     type: path
     default: /run/haproxy-master.sock
+notes:
+  - Each value of O(shares) is a dictionary. C(weight) (1 to 1000) is the cluster's part in relation to the others' weights.
+    C(mode) is C(active), C(standby) (gets requests when no active cluster has a pod that answers) or C(drain) (gets no new sessions).
+  - The annotations of ingresses are described in docs/ingress.md.
 author:
   - northgate.edge contributors (@northgate-edge)
 """
@@ -60,6 +140,16 @@ EXAMPLES = r"""
     clusters: [alpha, beta]
     snapshots: /var/cache/northgate/snapshots
     certificates: /etc/northgate/certificates
+    shares:
+      beta: {mode: standby}
+  become: true
+
+- name: Accept that cluster alpha is empty now
+  northgate.edge.haproxy_ingress:
+    clusters: [alpha, beta]
+    snapshots: /var/cache/northgate/snapshots
+    certificates: /etc/northgate/certificates
+    confirm_shrink: [alpha]
   become: true
 """
 
@@ -68,18 +158,23 @@ clusters:
   description: What each cluster was served from.
   type: dict
   returned: success
-  sample: {"alpha": "observed", "beta": "last-known-good", "gamma": "never observed"}
+  sample: {"alpha": "observed", "beta": "last-known-good", "gamma": "never observed", "delta": "held back"}
+held_back:
+  description: Why snapshots were held back, by cluster.
+  type: dict
+  returned: success
+  sample: {"delta": "40 routes become 3"}
 changes:
   description: What changed beside files, or in check mode would change, in order.
   type: list
   elements: str
   returned: success
-  sample: ["add server ng:alpha:traefik/alpha_traefik_10.100.1.7_8000", "replace routes: 1 added, 0 removed, 0 changed"]
+  sample: ["add server ng_h00001/alpha_10.100.1.7_8000", "replace routes.map: 1 added, 0 removed, 0 changed"]
 reload_reason:
   description: Why haproxy was reloaded; empty when it was not.
   type: str
   returned: success
-  sample: "new backend ng:alpha:traefik:beta:traefik"
+  sample: "the stock of backends grows by 16"
 quarantined:
   description: Objects and files that were skipped, each with the field and the cause.
   type: list
@@ -91,79 +186,154 @@ routes:
   type: int
   returned: success
   sample: 12
+hosts_without_certificate:
+  description: Hosts that are served by HTTP alone, without a redirect, since there is no certificate for them.
+  type: list
+  elements: str
+  returned: success
+  sample: ["intern.example.com"]
+expiring_certificates:
+  description: Certificates that are presented and have expired, or soon will.
+  type: list
+  elements: str
+  returned: success
+  sample: ["shop.pem (shop.example.com) expires on 2026-03-01 12:00 UTC"]
 """
 
-import json
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.northgate.edge.plugins.module_utils._core.decide import ingress_state
+from ansible_collections.northgate.edge.plugins.module_utils._core.desired import CLAIM_SCOPES, CLAIM_WINNERS, EdgeOptions, Share
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import InvalidValue, NorthgateError
+from ansible_collections.northgate.edge.plugins.module_utils._core.policy import Policy
+from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import ShrinkLimit
 from ansible_collections.northgate.edge.plugins.module_utils._core.syntax import dns_label
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.config import Options
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.ingress import IngressAdapter
-from ansible_collections.northgate.edge.plugins.module_utils._haproxy.layout import Options
-from ansible_collections.northgate.edge.plugins.module_utils._haproxy.pem import file_name, normalise
 from ansible_collections.northgate.edge.plugins.module_utils._module import arguments
 from ansible_collections.northgate.edge.plugins.module_utils._module.memory import Accepted, Inbox, lock
-from ansible_collections.northgate.edge.plugins.module_utils._module.sync import converge, receive
+from ansible_collections.northgate.edge.plugins.module_utils._module.sync import Guard, converge, receive, remember
+
+MODULE = "haproxy_ingress"
+# How the operator's certificates are named among what is shipped, remembered and guarded.
+CERTIFICATES = "certificates"
 
 
-def certificates(document):
-    """PEM texts by file name on the router, and what was skipped, from a shipped bundle."""
-    pems, skipped = {}, []
-    for name, text in sorted(json.loads(document).items()):
+def shares(configured):
+    """Each cluster's Share, from the option of this name."""
+    found = {}
+    for cluster, values in configured.items():
+        dns_label(cluster, "shares")
         try:
-            pem = normalise(text, name)
-            pems[file_name(name, pem)] = pem
+            found[cluster] = Share(**values)
+        except TypeError as error:
+            raise InvalidValue("shares.%s" % cluster, "is no dictionary of weight and mode (%s)" % error) from error
         except InvalidValue as error:
-            skipped.append("certificates: %s" % error)
-    return pems, skipped
+            raise InvalidValue("shares.%s.%s" % (cluster, error.field), error.cause) from error
+    return found
+
+
+def options(params):
+    """What the operator chose, for the decision and for haproxy."""
+    Policy(hsts=params["hsts"])
+    edge = EdgeOptions(
+        shares=shares(params["shares"]),
+        claim_winner=params["claim_winner"],
+        claim_scope=params["claim_scope"],
+        redirect=params["https_redirect"],
+        passthrough=params["tls_passthrough"],
+        now=int(time.time()),
+        expiry_warning=params["expiry_warning"] * 86400,
+    )
+    ours = Options(
+        http_bind=tuple(params["http_bind"]),
+        https_bind=tuple(params["https_bind"]),
+        hsts=params["hsts"],
+        trusted_proxies=tuple(params["trusted_proxies"]),
+        proxy_protocol_from=tuple(params["proxy_protocol_from"]),
+        passthrough=params["tls_passthrough"],
+        affinity_cookie=params["affinity_cookie"],
+        spare_backends=params["spare_backends"],
+    )
+    return edge, ours
+
+
+def warn(module, received, state, skipped):
+    """Warns of what needs somebody; what the observation skipped was warned of on the controller, once for all routers."""
+    known = {q for r in received.values() for q in r.snapshot.quarantined}
+    for message in [str(q) for q in state.quarantined if q not in known] + skipped:
+        module.warn("skipped: " + message)
+    for name, of_cluster in received.items():
+        if of_cluster.reason:
+            module.warn("%s is held back: %s. If that is meant, run once with confirm_shrink: [%s]" % (name, of_cluster.reason, name))
+    for name in module.params["clusters"]:
+        if name not in received:
+            module.warn("cluster %s was never observed: nothing of it is served here" % name)
+    for message in state.expiring:
+        module.warn("certificate " + message)
 
 
 def run(module, inbox):
     params = module.params
     names = [dns_label(name, "clusters") for name in params["clusters"]]
-    documents = params["_documents"]
-    accepted = Accepted(params["state_dir"], "haproxy_ingress")
-    received = receive(names, documents["snapshots"], inbox, accepted)
-    state = ingress_state(r.snapshot for r in received.values())
-    pems, skipped = certificates(inbox.read(documents["certificates"])) if documents.get("certificates") else ({}, [])
+    shipped = params["_documents"]["snapshots"]
+    guard = Guard(ShrinkLimit(params["shrink_limit"], params["shrink_least"]), frozenset(params["confirm_shrink"]))
+    accepted, accepted_ours = (Accepted(params["state_dir"], name) for name in (MODULE, "%s/%s" % (MODULE, CERTIFICATES)))
+    received = receive(names, shipped, inbox, accepted, guard)
+    bundle = params["_documents"].get(CERTIFICATES)
+    ours = receive([CERTIFICATES], {CERTIFICATES: bundle}, inbox, accepted_ours, guard) if bundle else {}
+    certificates = [c for r in ours.values() for c in r.snapshot.certificates]
+    skipped = [str(q) for r in ours.values() for q in r.snapshot.quarantined]
+    edge, for_haproxy = options(params)
+    state = ingress_state((r.snapshot for r in received.values()), edge, certificates)
     adapter = IngressAdapter(params["config_dir"], params["socket"], params["master_socket"])
-    options = Options(tuple(params["http_bind"]), tuple(params["https_bind"]))
-    wanted = adapter.wanted(state, options, pems)
-    outcome = converge(adapter, wanted, module.check_mode)
+    outcome = converge(adapter, lambda current: adapter.wanted(current, state, for_haproxy), module.check_mode)
     if not module.check_mode:
-        adapter.delete_drained(wanted)
-        for cluster, of_cluster in received.items():
-            if of_cluster.observed and of_cluster.data != accepted.read(cluster):
-                accepted.write(cluster, of_cluster.data)
-        inbox.keep_only([*documents["snapshots"].values(), documents.get("certificates")])
-    known = {q for r in received.values() for q in r.snapshot.quarantined}
-    # What the observation skipped was warned of on the controller, once for all routers.
-    for message in [str(q) for q in state.quarantined if q not in known] + skipped:
-        module.warn("skipped: " + message)
-    for name in names:
-        if name not in received:
-            module.warn("cluster %s was never observed: nothing of it is served here" % name)
-    served_from = {True: "observed", False: "last-known-good"}
+        if outcome.reload_reason:
+            module.log("haproxy was reloaded: %s" % outcome.reload_reason)
+        adapter.delete_drained(outcome.wanted)
+        remember(received, accepted)
+        remember(ours, accepted_ours)
+        inbox.keep_only([*shipped.values(), *([bundle] if bundle else [])])
+    warn(module, {**received, **ours}, state, skipped)
     module.exit_json(
         changed=bool(outcome.plan),
-        clusters={name: served_from[received[name].observed] if name in received else "never observed" for name in names},
+        clusters={name: received[name].origin if name in received else "never observed" for name in names},
+        held_back={name: r.reason for name, r in {**received, **ours}.items() if r.reason},
         changes=[str(step) for step in outcome.plan.steps],
         reload_reason=outcome.reload_reason,
         quarantined=[str(q) for q in state.quarantined] + skipped,
-        routes=len(wanted.layout.routes),
+        routes=len(state.routes) + len(state.defaults),
+        hosts_without_certificate=list(state.without_certificate),
+        expiring_certificates=list(state.expiring),
         **({"diff": outcome.plan.diff()} if module._diff else {}),
     )
 
 
 def main():
+    texts = {"type": "list", "elements": "str"}
     module = AnsibleModule(
         argument_spec={
             **arguments.shipped(),
             "certificates": {"type": "path"},
-            "http_bind": {"type": "list", "elements": "str", "default": [":::80 v4v6"]},
-            "https_bind": {"type": "list", "elements": "str", "default": [":::443 v4v6"]},
+            "http_bind": {**texts, "default": list(Options.http_bind)},
+            "https_bind": {**texts, "default": list(Options.https_bind)},
+            "https_redirect": {"type": "bool", "default": True},
+            "hsts": {"type": "str", "default": ""},
+            "trusted_proxies": {**texts, "default": []},
+            "proxy_protocol_from": {**texts, "default": []},
+            "tls_passthrough": {"type": "bool", "default": False},
+            "affinity_cookie": {"type": "str", "default": Options.affinity_cookie},
+            "spare_backends": {"type": "int", "default": Options.spare_backends},
+            "shares": {"type": "dict", "default": {}},
+            "claim_winner": {"type": "str", "choices": list(CLAIM_WINNERS), "default": "oldest"},
+            "claim_scope": {"type": "str", "choices": list(CLAIM_SCOPES), "default": "path"},
+            "expiry_warning": {"type": "int", "default": 14},
+            "shrink_limit": {"type": "int", "default": ShrinkLimit.share},
+            "shrink_least": {"type": "int", "default": ShrinkLimit.least},
+            "confirm_shrink": {**texts, "default": []},
             "config_dir": {"type": "path", "default": "/etc/haproxy"},
             "socket": {"type": "path", "default": "/run/haproxy/northgate.sock"},
             "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
@@ -175,7 +345,7 @@ def main():
         for digest, path in module.params["_uploads"].items():
             inbox.take(digest, path)
         documents = module.params["_documents"]
-        missing = inbox.missing([*documents["snapshots"].values(), *filter(None, [documents.get("certificates")])])
+        missing = inbox.missing([*documents["snapshots"].values(), *filter(None, [documents.get(CERTIFICATES)])])
         if missing:
             module.exit_json(changed=False, _missing=missing)
         with lock(module.params["state_dir"], module.params["lock_timeout"]):

@@ -13,6 +13,7 @@ from .._core import codec
 from .._core.errors import SnapshotError
 from .._core.model import Snapshot
 from .._core.plan import Plan
+from .._core.shrink import ShrinkLimit, shrinks
 from .memory import Accepted, Inbox
 
 C = t.TypeVar("C")
@@ -56,29 +57,68 @@ def converge(subsystem: Subsystem[C, W], want: t.Callable[[C], W], check_mode: b
     return Outcome(steps, reason, wanted)
 
 
+OBSERVED, REMEMBERED, HELD_BACK = "observed", "last-known-good", "held back"
+
+
 @dataclass(frozen=True)
 class Received:
-    """A cluster's snapshot as this run uses it. ``observed``: it came with this run, not from memory."""
+    """A cluster's snapshot as this run uses it. ``origin``: it came with this run, or is from memory, and why.
+
+    ``data`` is what there is to remember of it, None where it comes from memory. ``reason`` says why it is held back.
+    """
 
     snapshot: Snapshot
-    data: bytes
-    observed: bool
+    origin: str
+    data: bytes | None = None
+    reason: str = ""
 
 
-def receive(clusters: t.Iterable[str], shipped: dict[str, str], inbox: Inbox, accepted: Accepted) -> dict[str, Received]:
+@dataclass(frozen=True)
+class Guard:
+    """``confirmed``: whose snapshots may shrink as they like in this run."""
+
+    limit: ShrinkLimit
+    confirmed: frozenset[str] = frozenset()
+
+
+def receive(
+    clusters: t.Iterable[str], shipped: dict[str, str], inbox: Inbox, accepted: Accepted, guard: Guard
+) -> dict[str, Received]:
     """The snapshot of each cluster: the one shipped in this run (``shipped``: cluster to SHA-256), else
-    last-known-good. A cluster that has neither is left out."""
+    last-known-good. One that shrinks too much is held back. A cluster that has neither is left out."""
     received = {}
     for cluster in sorted(clusters):
-        observed = cluster in shipped
-        data = inbox.read(shipped[cluster]) if observed else accepted.read(cluster)
-        if data is None:
+        known = accepted.read(cluster)
+        if cluster not in shipped:
+            if known:
+                received[cluster] = Received(_load(cluster, known), REMEMBERED)
             continue
-        snapshot = codec.load(data, f"snapshot of cluster {cluster}")
-        if snapshot.cluster != cluster:
-            raise SnapshotError(
-                f"the snapshot for cluster {cluster} is of cluster {snapshot.cluster}",
-                "Are files in the directory of snapshots renamed?",
-            )
-        received[cluster] = Received(snapshot, data, observed)
+        data = inbox.read(shipped[cluster])
+        try:
+            before = _load(cluster, known) if known else None
+        except SnapshotError:  # Of another version of the collection: the new one takes its place.
+            before = None
+        snapshot = before if before and data == known else _load(cluster, data)
+        gone = shrinks(before, snapshot, guard.limit) if before and cluster not in guard.confirmed else ""
+        if gone and before:
+            received[cluster] = Received(before, HELD_BACK, reason=gone)
+        else:
+            received[cluster] = Received(snapshot, OBSERVED, data if data != known else None)
     return received
+
+
+def _load(cluster: str, data: bytes) -> Snapshot:
+    snapshot = codec.load(data, f"snapshot of cluster {cluster}")
+    if snapshot.cluster != cluster:
+        raise SnapshotError(
+            f"the snapshot for cluster {cluster} is of cluster {snapshot.cluster}",
+            "Are files in the directory of snapshots renamed?",
+        )
+    return snapshot
+
+
+def remember(received: dict[str, Received], accepted: Accepted) -> None:
+    """After a run that came to its end: what it served is last-known-good."""
+    for cluster, of_cluster in received.items():
+        if of_cluster.data is not None:
+            accepted.write(cluster, of_cluster.data)

@@ -1,0 +1,39 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The shrink guard: a snapshot that would remove much at once is held back until somebody confirms it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .model import Snapshot
+
+
+@dataclass(frozen=True)
+class ShrinkLimit:
+    """``share``: percent of a kind of thing that may go at once. Fewer than ``least`` may always go."""
+
+    share: int = 50
+    least: int = 3
+
+
+def counts(snapshot: Snapshot) -> dict[str, int]:
+    """How much a snapshot wants, by kind."""
+    return {
+        "routes": sum(len(ingress.paths) + bool(ingress.default_pool) for ingress in snapshot.ingresses),
+        "servers": sum(e.serving for pool in snapshot.pools for e in pool.endpoints),
+        "certificates": len(snapshot.certificates),
+    }
+
+
+def shrinks(before: Snapshot, after: Snapshot, limit: ShrinkLimit) -> str:
+    """What of ``before`` is gone in ``after`` beyond the limit, such as "40 routes become 3"; "" when nothing is."""
+    had, has = counts(before), counts(after)
+    gone = []
+    for kind, number in had.items():
+        lost = number - has[kind]
+        if lost >= limit.least and lost * 100 > number * limit.share:
+            gone.append(f"{number} {kind} become {has[kind]}")
+    return ", ".join(gone)
