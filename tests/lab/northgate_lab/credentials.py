@@ -4,6 +4,7 @@
 """Certificate authorities and certificates of the lab, made once for each lab state."""
 from __future__ import annotations
 
+import base64
 import ipaddress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -15,6 +16,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFETIME = timedelta(days=365)
 DEMO_HOSTS = ("shared.example.test", "alpha.example.test", "*.wild.example.test")
+# Their certificates are in Secrets of this name, in every cluster.
+SECRET_HOSTS = ("direct.example.test",)
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
@@ -99,7 +102,18 @@ def ensure_demo(state: Path) -> Path:
         if not path.exists():
             certificate, key = authority.issue(host, [host])
             write_private(path, certificate + key)
+    for host in SECRET_HOSTS:
+        ensure_pair(authority, state / "secrets" / host, [host])
     return authority.certificate_file
+
+
+def tls_secret(namespace: str, name: str, certificate: bytes, key: bytes) -> dict:
+    """Return a Secret with a certificate and its key (PEM)."""
+    data = {"tls.crt": certificate, "tls.key": key}
+    return {
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"namespace": namespace, "name": name},
+        "data": {entry: base64.b64encode(value).decode() for entry, value in data.items()},
+    }
 
 
 def _name(common_name: str) -> x509.Name:

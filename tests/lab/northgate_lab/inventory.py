@@ -13,8 +13,13 @@ from . import guests
 from .state import Lab
 from .topology import Host
 
-# Every cluster of the lab has Traefik.
-INGRESS_CLASSES = {"traefik": {"service": "traefik/traefik", "port": "web"}}
+# Every cluster of the lab has Traefik, and a class without an ingress controller.
+INGRESS_CLASSES = {
+    "traefik": {"service": "traefik/traefik", "port": "web", "tls_port": "websecure"},
+    "direct": {"mode": "direct"},
+}
+# Classes that are known by their controller alone; tests make some.
+INGRESS_CONTROLLERS = {"northgate.edge/lab": {"mode": "direct"}}
 
 
 class _Plain(yaml.SafeDumper):
@@ -68,13 +73,15 @@ def _all(lab: Lab) -> dict[str, Any]:
             "pod_prefixes": cluster.pod_prefixes,
             "service_prefixes": cluster.service_prefixes,
             "ingress_classes": INGRESS_CLASSES,
+            "ingress_controllers": INGRESS_CONTROLLERS,
         }
         for name, cluster in lab.topology.clusters.items()
     }
     return {
         "northgate_clusters": clusters,
         "northgate_router_groups": {
-            name: {"asn": group.asn, "clusters": group.clusters} for name, group in lab.topology.router_groups.items()},
+            name: {"asn": group.asn, "clusters": group.clusters, "ingress_addresses": _ingress_addresses(lab, name)}
+            for name, group in lab.topology.router_groups.items()},
         "northgate_snapshots": f"{lab.state}/snapshots",
         "northgate_certificates": f"{lab.state}/certificates",
     }
@@ -101,6 +108,12 @@ def _upstream(lab: Lab, host: Host) -> dict[str, Any]:
 
 def _neighbor(lab: Lab, host: Host, asn: int | None) -> dict[str, Any]:
     return {"name": host.name.replace("-", "_"), "addresses": host.addresses_in("outside"), "asn": asn}
+
+
+def _ingress_addresses(lab: Lab, group: str) -> list[str]:
+    """By which the client reaches ingresses: those of the routers themselves."""
+    routers = [host for host in lab.topology.hosts.values() if host.group == group]
+    return [address for host in routers for address in host.addresses_in("outside")]
 
 
 def _announced(lab: Lab) -> list[str]:

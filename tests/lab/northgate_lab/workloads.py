@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from . import binaries, cache, control_plane
+from . import binaries, cache, control_plane, credentials
 
 MANIFESTS = cache.LAB / "manifests"
 READY_SECONDS = 300
@@ -34,9 +34,11 @@ def kubectl(topology, state: Path, cluster: str, *arguments: str, data: str | No
 
 def apply(topology, state: Path, cluster: str) -> None:
     """Apply the manifests to a cluster whose API server is ready."""
-    text = "\n---\n".join(file.read_text() for file in sorted(MANIFESTS.glob("*.yaml")))
-    kubectl(topology, state, cluster, "apply", "--server-side", "--force-conflicts", "-f", "-",
-            data=text.replace("${cluster}", cluster))
+    documents = [file.read_text().replace("${cluster}", cluster) for file in sorted(MANIFESTS.glob("*.yaml"))]
+    for host in credentials.SECRET_HOSTS:
+        certificate, key = (state / "secrets" / f"{host}.{end}" for end in ("pem", "key"))
+        documents.append(json.dumps(credentials.tls_secret("demo", host, certificate.read_bytes(), key.read_bytes())))
+    kubectl(topology, state, cluster, "apply", "--server-side", "--force-conflicts", "-f", "-", data="\n---\n".join(documents))
 
 
 def wait_ready(topology, state: Path, cluster: str, progress: binaries.Progress) -> None:

@@ -9,24 +9,46 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
-// serveHTTP answers every request with an httpAnswer, and returns the function that drains and closes.
+// serveHTTP answers every request with an httpAnswer, a path that ends in /events with a stream of them,
+// and a request for a websocket with its messages. It returns the function that drains and closes.
 func serveHTTP(self identity, port int) (func(), error) {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/healthz", healthz)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		headers := make(map[string]string, len(r.Header))
-		for name, values := range r.Header {
-			headers[name] = strings.Join(values, ", ")
+	live := newStreams()
+	// No ServeMux: it would redirect paths that it calls unclean, and tests want to see what came.
+	closeServer, err := listenHTTP(port, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := answerTo(self, r)
+		switch {
+		case r.URL.Path == "/healthz":
+			healthz(w, r)
+		case websocket.IsWebSocketUpgrade(r):
+			live.talk(w, r, answer)
+		case strings.HasSuffix(r.URL.Path, "/events"):
+			live.tell(w, r, answer)
+		default:
+			w.Header().Set("Content-Type", "application/json")
+			if err := json.NewEncoder(w).Encode(answer); err != nil {
+				log.Print(err)
+			}
 		}
-		w.Header().Set("Content-Type", "application/json")
-		answer := httpAnswer{self, r.RemoteAddr, r.Host, r.RequestURI, headers}
-		if err := json.NewEncoder(w).Encode(answer); err != nil {
-			log.Print(err)
-		}
-	})
-	return listenHTTP(port, mux)
+	}))
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		live.end()
+		closeServer()
+	}, nil
+}
+
+func answerTo(self identity, r *http.Request) httpAnswer {
+	headers := make(map[string]string, len(r.Header))
+	for name, values := range r.Header {
+		headers[name] = strings.Join(values, ", ")
+	}
+	return httpAnswer{self, r.RemoteAddr, r.Host, r.RequestURI, r.Proto, headers}
 }
 
 func healthz(w http.ResponseWriter, _ *http.Request) {
@@ -42,7 +64,10 @@ func listenHTTP(port int, handler http.Handler) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{Handler: handler, Protocols: protocols, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		if err := server.Serve(listener); err != http.ErrServerClosed {
 			log.Fatal(err)

@@ -1,6 +1,6 @@
 // Command echo is the lab's demo application: it says in JSON who answered and what it saw.
 //
-// `echo` serves HTTP; `echo echo-l4` serves TCP, UDP and SCTP. Both take who they are from the
+// `echo` serves HTTP/1.1 and HTTP/2 without TLS; `echo echo-l4` serves TCP, UDP and SCTP. Both take who they are from the
 // environment (CLUSTER, NODE, POD, APP), answer readiness probes over HTTP at /healthz, and stop
 // on SIGTERM in two steps: readiness fails first, then what is open may end.
 package main
@@ -29,6 +29,7 @@ type httpAnswer struct {
 	Client  string            `json:"client"`
 	Host    string            `json:"host"`
 	Path    string            `json:"path"`
+	Proto   string            `json:"proto"`
 	Headers map[string]string `json:"headers"`
 }
 

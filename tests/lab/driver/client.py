@@ -1,0 +1,134 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guest ``client``: batches of requests, and traffic that goes on while something happens."""
+from __future__ import annotations
+
+import json
+import queue
+import shutil
+import subprocess
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .command import ROUTERS, STATE, LabFailed, argv, environment, lab
+
+TRAFFIC = Path(__file__).resolve().parents[1] / "traffic"
+READY_SECONDS = 30.0
+# What a router says itself where no rule matches, and Traefik where a rule of the router's does and none of its own.
+EDGE_PAGE, TRAEFIK_PAGE = "Nothing is served under this name and path.", "404 page not found"
+NO_RULE, NO_RULE_IN_TRAEFIK = "404 of the router", "404 of Traefik"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the client got; see traffic.ask."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+    error: str
+    times: list[float]
+    serial: str
+    names: list[str]
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The body of an answer of echo; empty when it is another's."""
+        try:
+            value = json.loads(self.body.removeprefix("data:"))
+        except ValueError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def outcome(self) -> str:
+        """The application that answered, else who refused and how."""
+        if self.status in (200, 101):
+            return self.json.get("app", f"{self.status} of somebody else")
+        if self.status == 404:
+            return NO_RULE if EDGE_PAGE in self.body else NO_RULE_IN_TRAEFIK if TRAEFIK_PAGE in self.body else "404"
+        return str(self.status) if self.status else self.error
+
+
+def question(host: str, path: str = "/", router: str = "r1", **more: Any) -> dict[str, Any]:
+    """Return a question of traffic.ask to a router."""
+    return {"host": host, "path": path, "address": ROUTERS[router], **more}
+
+
+def ask(*questions: dict[str, Any]) -> list[Reply]:
+    """Let the client ask all questions, in one process, and return its replies."""
+    text = lab("exec", "client", "--", *_command("r1", "ask"), data=json.dumps(questions), timeout=120)
+    return [Reply(**{"times": [], "serial": "", "names": [], **entry}) for entry in json.loads(text)]
+
+
+def outcomes(host: str, paths: Sequence[str], router: str = "r1", **more: Any) -> dict[str, str]:
+    """Return the outcome of each path."""
+    replies = ask(*(question(host, path, router, **more) for path in paths))
+    return {path: reply.outcome for path, reply in zip(paths, replies, strict=True)}
+
+
+class Traffic:
+    """Requests and websockets of the client to one router, while the body of ``with`` runs. Then ``summary`` is there."""
+
+    def __init__(self, urls: Sequence[str], websockets: Sequence[str] = (), router: str = "r1", loops: int = 4, seconds: float = 240.0) -> None:
+        self._command = _command(router, "load", f"--loops={loops}", f"--seconds={seconds}", *(f"--url={url}" for url in urls),
+                                 *(f"--websocket={url}" for url in websockets))
+        self.summary: dict[str, Any] = {}
+
+    def __enter__(self) -> Traffic:
+        self._process = subprocess.Popen(
+            argv("exec", "client", "--", *self._command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, env=environment())
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+        try:
+            first = self._lines.get(timeout=READY_SECONDS)
+        except queue.Empty:
+            first = ""
+        if first != "ready\n":
+            raise LabFailed(f"traffic did not begin: {first}{self._end()}")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.summary = json.loads(self._end() or "{}")
+
+    @property
+    def lost(self) -> dict[str, Any]:
+        """What failed or broke, with the first reasons; empty when nothing did."""
+        names = ("failed", "websockets_broken", "websockets_ended")
+        found = {name: self.summary[name] for name in names if self.summary[name]}
+        return {**found, "reasons": self.summary["reasons"]} if found else {}
+
+    def _read(self) -> None:
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put("")
+
+    def _end(self) -> str:
+        """Close the traffic's input, which ends it, and return its last line, or its errors."""
+        self._process.stdin.close()
+        last = ""
+        try:
+            while line := self._lines.get(timeout=READY_SECONDS):
+                last = line
+        except queue.Empty:
+            self._process.terminate()
+        return last if self._process.wait() == 0 else f"{last}{self._process.stderr.read()}"
+
+
+def install() -> None:
+    """Put the traffic generator where the client can run it."""
+    target = STATE / "hosts" / "client" / "share" / "traffic"
+    target.mkdir(exist_ok=True)
+    for file in TRAFFIC.glob("*.py"):
+        shutil.copyfile(file, target / file.name)
+
+
+def _command(router: str, *arguments: str) -> list[str]:
+    install()
+    return ["env", "PYTHONPATH=/lab", "python3", "-m", "traffic", f"--address={ROUTERS[router]}", "--ca=/lab/ca.pem", *arguments]
