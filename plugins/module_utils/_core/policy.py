@@ -13,7 +13,7 @@ from . import syntax
 from .errors import InvalidValue
 
 # hstsValue of RFC 6797, section 6.1, as we write it.
-_HSTS = re.compile(r"max-age=\d{1,10}(; includeSubDomains)?(; preload)?")
+_HSTS = re.compile(r"max-age=[0-9]{1,10}(; includeSubDomains)?(; preload)?")
 _DIGEST = re.compile(r"[0-9A-F]{64}")
 
 MAX_REWRITE_DEPTH = 8

@@ -35,21 +35,21 @@ MAX_PATH = 1024
 # Values in messages are cut: a stranger chooses their length.
 _limited = reprlib.Repr()
 _limited.maxstring = _limited.maxother = 80
-_shown = _limited.repr
+shown = _limited.repr
 
 
 def dns_label(value: object, field: str) -> str:
     """A DNS label (RFC 1123, at most 63 characters): names of namespaces, services and clusters."""
     if isinstance(value, str) and _DNS_LABEL.fullmatch(value):
         return value
-    raise InvalidValue(field, f"{_shown(value)} is no DNS label (a-z, 0-9 and '-', at most 63)")
+    raise InvalidValue(field, f"{shown(value)} is no DNS label (a-z, 0-9 and '-', at most 63)")
 
 
 def dns_subdomain(value: object, field: str) -> str:
     """A DNS subdomain (RFC 1123, at most 253 characters): names of most Kubernetes objects."""
     if isinstance(value, str) and len(value) <= MAX_HOST and _DNS_SUBDOMAIN.fullmatch(value):
         return value
-    raise InvalidValue(field, f"{_shown(value)} is no DNS name (a-z, 0-9, '-' and '.', at most 253)")
+    raise InvalidValue(field, f"{shown(value)} is no DNS name (a-z, 0-9, '-' and '.', at most 253)")
 
 
 def rule_host(value: object, field: str) -> str:
@@ -70,15 +70,15 @@ def path(value: object, field: str) -> str:
     upper case (RFC 3986, section 6.2.2), as haproxy normalises the paths of requests.
     """
     if not isinstance(value, str) or not _PATH.fullmatch(value):
-        raise InvalidValue(field, f"{_shown(value)} is no absolute path of RFC 3986 characters")
+        raise InvalidValue(field, f"{shown(value)} is no absolute path of RFC 3986 characters")
     if len(value) > MAX_PATH:
         raise InvalidValue(field, f"the path has {len(value)} characters, {MAX_PATH} are the most")
     normal = _ESCAPE.sub(_normal_escape, value)
     if match := _DOT_SEGMENT.search(normal):
-        raise InvalidValue(field, f"{_shown(value)} has the dot segment {match.group(0)!r}, which no request can match")
+        raise InvalidValue(field, f"{shown(value)} has the dot segment {match.group(0)!r}, which no request can match")
     for sequence in _AMBIGUOUS_IN_PATH:
         if sequence in normal:
-            raise InvalidValue(field, f"{_shown(value)} has {sequence!r}, which proxies treat in different ways")
+            raise InvalidValue(field, f"{shown(value)} has {sequence!r}, which proxies treat in different ways")
     return normal
 
 
@@ -91,10 +91,10 @@ def network(value: object, field: str) -> str:
     """An IPv4 or IPv6 network or address, in its canonical form ``ADDRESS/LENGTH``."""
     try:
         if isinstance(value, str) and "%" not in value:
-            return str(ipaddress.ip_network(value))
+            return _unmapped(str(ipaddress.ip_network(value)))
     except ValueError:
         pass
-    raise InvalidValue(field, f"{_shown(value)} is no network (such as 192.0.2.0/24 or 2001:db8::/32, without host bits)")
+    raise InvalidValue(field, f"{shown(value)} is no network (such as 192.0.2.0/24 or 2001:db8::/32, without host bits)")
 
 
 def pool_name(value: object, field: str) -> str:
@@ -106,7 +106,7 @@ def pool_name(value: object, field: str) -> str:
         for part in parts[1:]:
             dns_label(part, field)
     else:
-        raise InvalidValue(field, f"{_shown(value)} is no name of a pool")
+        raise InvalidValue(field, f"{shown(value)} is no name of a pool")
     return str(value)
 
 
@@ -115,18 +115,25 @@ def is_pem(text: str) -> bool:
     return bool(_PEM.fullmatch(text))
 
 
+def _unmapped(text: str) -> str:
+    # IPv4 in IPv6: Python 3.13 writes it in another way than its forerunners, and such packets carry IPv4 addresses.
+    if text.startswith("::ffff:"):
+        raise ValueError(text)
+    return text
+
+
 def address(value: object, field: str) -> str:
     """An IPv4 or IPv6 address, without a zone, in its canonical form."""
     try:
         if isinstance(value, str) and "%" not in value:
-            return str(ipaddress.ip_address(value))
+            return _unmapped(str(ipaddress.ip_address(value)))
     except ValueError:
         pass
-    raise InvalidValue(field, f"{_shown(value)} is no IP address")
+    raise InvalidValue(field, f"{shown(value)} is no IP address")
 
 
 def port(value: object, field: str) -> int:
     """A port number, 1 to 65535."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536:
         return value
-    raise InvalidValue(field, f"{_shown(value)} is no port number (1 to 65535)")
+    raise InvalidValue(field, f"{shown(value)} is no port number (1 to 65535)")

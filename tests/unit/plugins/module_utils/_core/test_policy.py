@@ -24,6 +24,7 @@ def test_good_policies():
         ({"hsts": "max-age=1\r\nx: y"}, "hsts"),
         ({"hsts": "max-age=1; preload; includeSubDomains"}, "hsts"),
         ({"hsts": "max-age=1\n"}, "hsts"),
+        ({"hsts": "max-age=\u0663"}, "hsts"),
         ({"allow": ("10.0.0.1/8",)}, "networks"),
         ({"deny": ("10.0.0.1",)}, "networks"),
         ({"rate_limit": -1}, "rate-limit"),
