@@ -32,10 +32,13 @@ _PEM = re.compile(r"(?:-----BEGIN ([A-Z0-9 ]+)-----\n(?:[A-Za-z0-9+/=]+\n)+-----
 MAX_HOST = 253
 MAX_PATH = 1024
 
-# Values in messages are cut: a stranger chooses their length.
 _limited = reprlib.Repr()
 _limited.maxstring = _limited.maxother = 80
-shown = _limited.repr
+
+
+def shown(value: object) -> str:
+    """A value for messages, cut: a stranger chooses its length."""
+    return _limited.repr(value)[:120]
 
 
 def dns_label(value: object, field: str) -> str:
