@@ -26,9 +26,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from northgate_lab import binaries
 
+from ansible_collections.northgate.edge.plugins.module_utils._core import model
+from ansible_collections.northgate.edge.plugins.module_utils._core.decide import ingress_state
+from ansible_collections.northgate.edge.plugins.module_utils._core.desired import EdgeOptions
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.config import Options
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.ingress import IngressAdapter
-from ansible_collections.northgate.edge.plugins.module_utils._haproxy.layout import Options
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.runtime import Runtime
+from ansible_collections.northgate.edge.plugins.module_utils._module.sync import Outcome, converge
 
 BASE = """\
 global
@@ -83,6 +87,20 @@ class HAProxy:
     def runtime(self) -> Runtime:
         return Runtime(self.socket)
 
+    def bring(
+        self, *snapshots: model.Snapshot, pems: dict[str, str] | None = None, check_mode: bool = False, **choices: t.Any
+    ) -> Outcome[t.Any]:
+        """Converges with the operator's ``pems`` (text by file name) and ``choices`` of EdgeOptions."""
+        from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.certificates import read as read_certificate
+
+        ours = [read_certificate(text, name) for name, text in (pems or {}).items()]
+        state = ingress_state(snapshots, EdgeOptions(**{"now": int(time.time()), **choices}), ours)
+        adapter = self.adapter
+        outcome = converge(adapter, lambda current: adapter.wanted(current, state, self.options), check_mode)
+        if not check_mode:
+            adapter.delete_drained(outcome.wanted)
+        return outcome
+
     def start(self) -> None:
         files = ["-f", str(self.config_dir / "haproxy.cfg"), "-f", str(self.config_dir / "conf.d")]
         log = open(self.root / "haproxy.log", "ab")
@@ -106,14 +124,31 @@ class HAProxy:
         """The worker's process id: it changes with each reload."""
         return self.runtime.expect(r"(?m)^Pid: (\d+)", "show info").group(1)
 
-    def get(self, host: str, path: str = "/", headers: dict[str, str] | None = None) -> tuple[int, dict[str, t.Any]]:
-        """Status and, for 200, the pod's answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.http, timeout=10)
-        connection.request("GET", path, headers={"Host": host, **(headers or {})})
+    def ask(
+        self, host: str, path: str = "/", headers: dict[str, str] | None = None, method: str = "GET", body: t.Any = None, sni: str = ""
+    ) -> http.client.HTTPResponse:
+        """The answer, with its text in ``text``; by TLS when ``sni`` is given."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.https if sni else self.http, timeout=10)
+        if sni:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            connection.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", self.https), 10), server_hostname=sni)
+        connection.request(method, path, body=body, headers={"Host": host, **(headers or {})})
         response = connection.getresponse()
-        body = response.read()
+        response.text = response.read().decode()  # type: ignore[attr-defined]
         connection.close()
-        return response.status, json.loads(body) if response.status == 200 else {}
+        return response
+
+    def get(self, host: str, path: str = "/", headers: dict[str, str] | None = None, sni: str = "") -> tuple[int, dict[str, t.Any]]:
+        """Status and, for 200, the pod's answer."""
+        response = self.ask(host, path, headers, sni=sni)
+        return response.status, json.loads(response.text) if response.status == 200 else {}
+
+    def answered(self, host: str, path: str = "/", times: int = 12) -> set[str]:
+        """The pods that answer; each request must get 200."""
+        replies = [self.get(host, path) for attempt in range(times)]
+        assert {status for status, body in replies} == {200}
+        return {body["pod"] for status, body in replies}
 
     def certificate(self, name: str) -> x509.Certificate | None:
         """The certificate served for ``name``, or None when the handshake is refused."""
@@ -146,11 +181,16 @@ class Pod:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                body = json.dumps({"pod": name, "path": self.path, "headers": dict(self.headers)}).encode()
+                size = int(self.headers.get("Content-Length", 0))
+                body = json.dumps(
+                    {"pod": name, "path": self.path, "headers": dict(self.headers), "method": self.command, "size": len(self.rfile.read(size))}
+                ).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+            do_POST = do_GET
 
             def log_message(self, *arguments: object) -> None:
                 pass
@@ -182,9 +222,17 @@ def pods() -> t.Iterator[t.Callable[[str], Pod]]:
         pod.stop()
 
 
-def make_pem(*names: str, days: int = 30) -> str:
-    """A self-signed certificate for ``names`` and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def cluster(name: str, rules: t.Iterable[model.Rule], ports: t.Iterable[int], **ingress: t.Any) -> model.Snapshot:
+    """A cluster with one ingress and one pool of pods on 127.0.0.1, or of Endpoints."""
+    paths = tuple(model.Path(rule, "class/traefik") for rule in rules)
+    endpoints = tuple(port if isinstance(port, model.Endpoint) else model.Endpoint("127.0.0.1", port) for port in ports)
+    values = {"namespace": "demo", "name": "shop", "created": "2026-01-01T00:00:00Z", "ingress_class": "traefik", "paths": paths}
+    return model.Snapshot(name, (model.Ingress(**{**values, **ingress}),), (model.Pool("class/traefik", endpoints),))
+
+
+def make_pem(*names: str, days: int = 30, rsa_key: bool = False) -> str:
+    """A self-signed certificate for ``names`` and its key. It is valid for ``days`` from now, or ended as long ago."""
+    key = rsa.generate_private_key(65537, 2048) if rsa_key else ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.timezone.utc)
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
     certificate = (
@@ -193,7 +241,7 @@ def make_pem(*names: str, days: int = 30) -> str:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_before(now - datetime.timedelta(days=100))
         .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
         .sign(key, hashes.SHA256())
@@ -201,6 +249,12 @@ def make_pem(*names: str, days: int = 30) -> str:
     encoding = serialization.Encoding.PEM
     private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return certificate.public_bytes(encoding).decode() + "\n# the key\n\n" + private.decode()
+
+
+@pytest.fixture(name="cluster")
+def _cluster() -> t.Callable[..., model.Snapshot]:
+    """Makes snapshots; see cluster."""
+    return cluster
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ class Store:
 
     def write_generation(self, texts: dict[str, str]) -> str:
         """Writes a generation beside the live one and returns its directory."""
-        digest = hashlib.sha256("\0".join(texts[name] for name in FILES).encode()).hexdigest()[:16]
+        digest = hashlib.sha256("\0".join(texts[name] for name in sorted(texts)).encode()).hexdigest()[:16]
         target = os.path.join(self._generations, digest)
         # One of this name may be live and edited by hand: it stays whole until the new one is live.
         while os.path.lexists(target):
@@ -80,8 +80,8 @@ class Store:
         """Writes the texts of a generation into ``directory``, made anew."""
         shutil.rmtree(directory, ignore_errors=True)
         os.makedirs(directory, mode=0o750)
-        for name in FILES:
-            write(os.path.join(directory, name), texts[name].encode())
+        for name, text in texts.items():
+            write(os.path.join(directory, name), text.encode())
 
     def live(self) -> str | None:
         """The directory of the live generation."""

@@ -66,6 +66,9 @@ def layout(state: IngressState, options: Options, known: Known, certificate_dire
         stock.append(stocks.assign(stocks.TCP, tcp, stocks.parse(known.backends, stocks.TCP), known.busy, options.spare_backends))
     of_stock = [servers_of(one, pools, state, certificate_directory) for one, pools in zip(stock, (http, tcp))]
     routes, policies = entries.routes(state, stock[0].taken)
+    maps = {ROUTES: routes, POLICIES: policies, NAMES: entries.certificate_names(state.certificates)}
+    if options.passthrough:
+        maps[PASSTHROUGH] = {host: stock[1].taken[entries.pools_name(pools)] for host, pools in state.passthrough.items()}
     tls = sorted({pool.tls for pool in state.pools.values() if pool.protocol == "https"})
     structure = _structure(options, [tls_options(one, certificate_directory) for one in tls])
     names = {file_name(one.certificate, one.names): one for one in state.certificates}
@@ -74,12 +77,7 @@ def layout(state: IngressState, options: Options, known: Known, certificate_dire
         fingerprint=_fingerprint(structure, stock),
         stocks=tuple(stock),
         servers={backend: of for one in of_stock for backend, of in one.items()},
-        maps={
-            ROUTES: routes,
-            POLICIES: policies,
-            NAMES: entries.certificate_names(state.certificates),
-            PASSTHROUGH: {host: stock[1].taken[entries.pools_name(pools)] for host, pools in state.passthrough.items()} if options.passthrough else {},
-        },
+        maps=maps,
         certificates={name: one.names for name, one in names.items()},
         pems={name: one.certificate.pem for name, one in names.items()} | {n: text for one in tls for n, text in tls_files(one).items()},
     )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 import typing as t
 from dataclasses import dataclass
+from fractions import Fraction
 
 from .._core.desired import DRAIN, STANDBY, IngressState, PoolName, Share
 from .._core.model import Endpoint, Pool, PoolTls
@@ -104,22 +106,26 @@ def _server_name(cluster: str, endpoint: Endpoint, options: str) -> str:
 
 
 def _weighted(of_clusters: dict[str, dict[str, Server]], draining: set[str], shares: dict[str, Share]) -> dict[str, Server]:
-    """Each cluster's share, spread over its servers. Only their ratio counts: the largest is 256, none below 1."""
-    raw: dict[str, float] = {}
+    """Each cluster's share, spread over its servers, in the smallest whole numbers that haproxy takes."""
+    parts: dict[str, Fraction] = {}
     for cluster, of_cluster in of_clusters.items():
         active = [name for name in of_cluster if name not in draining]
         weight = shares.get(cluster, _DEFAULT).weight
-        raw.update({name: (weight / len(active) if weight else 1.0) for name in active})
-    largest = max(raw.values(), default=1.0)
-    even = len(set(raw.values())) <= 1
+        parts.update({name: Fraction(weight, len(active)) if weight else Fraction(1) for name in active})
+    weights = _whole(parts)
     return {
-        name: Server(server.address, server.port, server.options, _weight(raw.get(name), largest, even))
+        name: Server(server.address, server.port, server.options, weights.get(name, 0))
         for of_cluster in of_clusters.values()
         for name, server in sorted(of_cluster.items())
     }
 
 
-def _weight(raw: float | None, largest: float, even: bool) -> int:
-    if raw is None:
-        return 0
-    return 1 if even else max(1, round(raw / largest * MAX_WEIGHT))
+def _whole(parts: dict[str, Fraction]) -> dict[str, int]:
+    """Whole numbers in the ratio of ``parts``, at least 1 and at most MAX_WEIGHT; rounded where that is not possible."""
+    scale = math.lcm(*(part.denominator for part in parts.values()))
+    whole = {name: int(part * scale) for name, part in parts.items()}
+    common = math.gcd(*whole.values()) or 1
+    largest = max(whole.values(), default=0) // common
+    if largest <= MAX_WEIGHT:
+        return {name: value // common for name, value in whole.items()}
+    return {name: max(1, round(value / common / largest * MAX_WEIGHT)) for name, value in whole.items()}
