@@ -71,9 +71,9 @@ def test_a_host_of_both_clusters_is_served_by_all_their_pods(get, router, scheme
     assert len({body["pod"] for body in bodies}) > 2
 
 
-@pytest.mark.parametrize("cluster", ["alpha", "beta"])
-def test_a_host_of_one_cluster_is_served_by_it_alone(get, router, cluster):
-    answers = [get(f"http://{cluster}.example.test/", router) for count in range(6)]
+@pytest.mark.parametrize("cluster, scheme", [("alpha", "https"), ("beta", "http")])
+def test_a_host_of_one_cluster_is_served_by_it_alone(get, router, cluster, scheme):
+    answers = [get(f"{scheme}://{cluster}.example.test/", router, "--cacert", "/lab/ca.pem") for count in range(6)]
     assert {(status, body["cluster"], body["host"]) for status, body in answers} == {(200, cluster, f"{cluster}.example.test")}
 
 
@@ -83,11 +83,16 @@ def test_a_path_reaches_its_application(get, router, path, app):
     assert (status, body["app"], body["path"]) == (200, app, path)
 
 
-@pytest.mark.parametrize("host", ["shared.example.test", "alpha.example.test", "secure.wild.example.test"])
+@pytest.mark.parametrize("host", ["shared.example.test", "alpha.example.test", "secure.wild.example.test", "direct.example.test"])
 def test_https_with_the_certificate_of_the_host(get, router, host):
     # curl fails unless the certificate is of the lab's authority and for this name.
     status, body = get(f"https://{host}/", router, "--cacert", "/lab/ca.pem")
     assert (status, body["host"]) == (200, host)
+
+
+def test_http_leads_to_https_unless_the_ingress_says_otherwise(get, router):
+    statuses = {host: get(f"http://{host}.example.test/", router)[0] for host in ("alpha", "direct", "beta", "shared")}
+    assert statuses == {"alpha": 308, "direct": 308, "beta": 200, "shared": 200}
 
 
 def test_an_unknown_host_gets_our_own_page(get, router):

@@ -72,11 +72,12 @@ def until(check: t.Callable[[], T], good: t.Callable[[T], bool], seconds: float)
 
 @dataclass(frozen=True)
 class Answer:
-    """What the client got for one URL: status (0: none), body as JSON (empty when it is none), curl's exit status."""
+    """What the client got for one URL: status (0: none), body as JSON (empty when it is none), curl's error, and where to go instead."""
 
     status: int
     body: dict[str, t.Any]
     error: str = ""
+    location: str = ""
 
 
 def get(url: str, host: str, address: str, times: int = 1) -> list[Answer]:
@@ -85,13 +86,13 @@ def get(url: str, host: str, address: str, times: int = 1) -> list[Answer]:
     target = f"[{address}]" if ":" in address else address
     output = on(
         "client", "curl", "--silent", "--show-error", "--max-time", "10", "--cacert", "/lab/ca.pem", "--resolve", f"{host}:{port}:{target}",
-        "--write-out", "\n%{http_code} %{ssl_verify_result} %{errormsg}\n", *[url] * times,
+        "--write-out", "\n%{http_code} %{redirect_url} %{errormsg}\n", *[url] * times,
     )  # fmt: skip
     answers, body = [], []
     for line in output.splitlines():
         words = line.split(" ", 2)
         if len(words) == 3 and words[0].isdigit() and len(words[0]) == 3:
-            answers.append(Answer(int(words[0]), _json("\n".join(body)), words[2]))
+            answers.append(Answer(int(words[0]), _json("\n".join(body)), words[2], words[1]))
             body = []
         else:
             body.append(line)

@@ -68,17 +68,27 @@ def status(router: str, host: str, expected: str) -> Probe:
     return Probe(f"{router}: unknown host ({url})", expected, lambda: str(get(url, host, ROUTERS[router][0])[0].status))
 
 
+def redirect(router: str, host: str) -> Probe:
+    """A probe of a host that has a certificate, asked by plain HTTP."""
+    def look() -> str:
+        answer = get(f"http://{host}/", host, ROUTERS[router][0])[0]
+        return f"{answer.status} {answer.location}"
+    return Probe(f"{router}: HTTP leads to HTTPS (http://{host}/)", f"308 https://{host}/", look)
+
+
 def requests(router: str) -> list[Probe]:
     """What a router must answer."""
     both = "alpha, beta"
     return [
         web(router, SHARED, "/", ("cluster",), both, "host of both clusters"),
         web(router, SHARED, "/", ("cluster",), both, "host of both clusters", family=6),
-        web(router, "alpha.example.test", "/", ("cluster", "host"), "alpha alpha.example.test", "host of alpha only"),
+        web(router, "alpha.example.test", "/", ("cluster", "host"), "alpha alpha.example.test", "host of alpha only", scheme="https"),
         web(router, "beta.example.test", "/", ("cluster", "host"), "beta beta.example.test", "host of beta only"),
         web(router, SHARED, "/b/page", ("app", "path"), "echo-b /b/page", "path"),
         web(router, SHARED, "/", ("cluster",), both, "certificate verified", scheme="https"),
         web(router, "secure.wild.example.test", "/", ("cluster",), both, "wildcard certificate verified", scheme="https"),
+        web(router, "direct.example.test", "/b", ("cluster", "app"), "alpha echo-b, beta echo-b", "straight to pods, certificate of a Secret", scheme="https"),
+        redirect(router, "alpha.example.test"),
         status(router, "unknown.example.test", "404"),
     ]
 

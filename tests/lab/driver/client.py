@@ -38,9 +38,9 @@ class Reply:
 
     @property
     def json(self) -> dict[str, Any]:
-        """The body of an answer of echo; empty when it is another's."""
+        """What echo said, in a stream with its first event; empty when it was another's answer."""
         try:
-            value = json.loads(self.body.removeprefix("data:"))
+            value = json.loads(self.body.partition("\n")[0].removeprefix("data:"))
         except ValueError:
             return {}
         return value if isinstance(value, dict) else {}

@@ -52,10 +52,9 @@ def eventually(condition, seconds: float = 30.0, what: str = "the condition") ->
         time.sleep(0.3)
 
 
-def wait_deployed(cluster: str, *names: str) -> None:
-    """Wait until deployments are complete, with no pod of an older version left."""
-    for name in names:
-        kubectl(cluster, "-n", NAMESPACE, "rollout", "status", f"deployment/{name}", "--timeout=120s", timeout=130)
+def wait_deployed(cluster: str, name: str, namespace: str = NAMESPACE) -> None:
+    """Wait until a deployment is complete, with no pod of an older version left."""
+    kubectl(cluster, "-n", namespace, "rollout", "status", f"deployment/{name}", "--timeout=150s", timeout=160)
 
 
 def pods(cluster: str, app: str) -> set[str]:

@@ -84,6 +84,8 @@ def _all(lab: Lab) -> dict[str, Any]:
             for name, group in lab.topology.router_groups.items()},
         "northgate_snapshots": f"{lab.state}/snapshots",
         "northgate_certificates": f"{lab.state}/certificates",
+        # For certificates that ingresses have in Secrets.
+        "cluster_access_secrets": True,
     }
 
 

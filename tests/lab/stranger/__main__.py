@@ -19,7 +19,7 @@ sys.path[:0] = [str(TESTS / "tools"), str(TESTS / "lab" / "demo")]
 
 import readme  # noqa: E402
 from lab import STATE, StepFailed  # noqa: E402
-from probes import ROUTERS, web  # noqa: E402
+from probes import ROUTERS, redirect, web  # noqa: E402
 
 HOST = "alpha.example.test"
 NUMBERS = {"192.0.2.11": 11, "192.0.2.12": 12, "192.0.2.21": 21, "192.0.2.22": 22}
@@ -73,7 +73,8 @@ def main() -> int:
             for command in readme.playbooks():
                 print(f"== ansible-playbook -i inventory.yml {command}", flush=True)
                 play(command, directory)
-            probes = [web(r, HOST, "/", ("cluster", "host"), f"alpha {HOST}", "README", s) for r in ROUTERS for s in ("http", "https")]
+            probes = [probe for router in ROUTERS for probe in (
+                web(router, HOST, "/", ("cluster", "host"), f"alpha {HOST}", "README", "https"), redirect(router, HOST))]
             results = [probe.run() for probe in probes]
         except (StepFailed, subprocess.CalledProcessError) as error:
             print(f"stranger: {error}", file=sys.stderr)

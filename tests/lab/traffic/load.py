@@ -142,20 +142,29 @@ class Load:
             _closed(connection)
 
     async def _beats(self, connection: Connection, number: int) -> None:
-        """Send numbers and get each one back, until stopped."""
-        beat = 0
-        while not self._stopped.is_set():
-            beat += 1
-            sent = f"{number}-{beat}"
-            async with asyncio.timeout(SECONDS):
+        """Send numbers and get each one back, until stopped. Between them it listens, for a goodbye may come at any time."""
+        beat, stopped = 0, asyncio.create_task(self._stopped.wait())
+        incoming = asyncio.create_task(websocket.receive(connection))
+        try:
+            while not self._stopped.is_set():
+                beat += 1
+                sent = f"{number}-{beat}"
                 await websocket.send(connection, sent)
-                received = await websocket.receive(connection)
+                received = await asyncio.wait_for(incoming, SECONDS)
+                incoming = asyncio.create_task(websocket.receive(connection))
                 if beat == 1 and received.startswith("{"):  # a greeting
-                    received = await websocket.receive(connection)
-            if received != sent:
-                raise Broken(f"{received[:80]!r} came back for {sent!r}")
-            self.summary.messages += 1
-            await self._sleep(self.plan.beat)
+                    received = await asyncio.wait_for(incoming, SECONDS)
+                    incoming = asyncio.create_task(websocket.receive(connection))
+                if received != sent:
+                    raise Broken(f"{received[:80]!r} came back for {sent!r}")
+                self.summary.messages += 1
+                await asyncio.wait({incoming, stopped}, timeout=self.plan.beat, return_when=asyncio.FIRST_COMPLETED)
+                if incoming.done():
+                    raise Broken(f"{incoming.result()[:80]!r} came unasked")
+        finally:
+            stopped.cancel()
+            incoming.cancel()
+            await asyncio.gather(stopped, incoming, return_exceptions=True)
 
     def _is_first_success(self, first: bool) -> bool:
         if first:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import os
 import struct
@@ -46,7 +47,8 @@ async def receive(connection: Connection) -> str:
         while True:
             kind, data = await _read(connection)
             if kind == CLOSE:
-                await _write(connection, CLOSE, data[:2])
+                with contextlib.suppress(Broken):  # the other side may not wait for an answer
+                    await _write(connection, CLOSE, data[:2])
                 raise Ended(struct.unpack("!H", data[:2])[0] if len(data) > 1 else 1005)
             if kind == TEXT:
                 return data.decode()

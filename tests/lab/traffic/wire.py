@@ -84,14 +84,12 @@ class Connection:
 
     async def head(self) -> Answer:
         """Read status and header fields of an answer."""
-        first = b""
         try:
-            first = await self.reader.readline()
-            head = first + (await self.reader.readuntil(b"\r\n\r\n") if first.strip() else b"")
-        except (OSError, asyncio.IncompleteReadError) as error:
-            raise Broken(str(error) or type(error).__name__, answered=bool(first)) from error
-        if not first:
-            raise Broken("closed without an answer", answered=False)
+            head = await self.reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError as error:
+            raise Broken("ended in the header" if error.partial else "closed without an answer", bool(error.partial)) from error
+        except (OSError, asyncio.LimitOverrunError) as error:
+            raise Broken(str(error) or type(error).__name__, answered=False) from error
         lines = head.decode("latin-1").split("\r\n")
         version, status, *_ = [*lines[0].split(" "), "", ""]
         if not version.startswith("HTTP/1.") or not status.isdigit():

@@ -36,6 +36,13 @@ def test_the_client_accepts_what_the_routers_announce(lab):
     assert all(entry["import_prefixes"] == announced for entry in client["bird_neighbors"])
 
 
+def test_ingress_has_a_class_for_each_mode_and_addresses_of_the_routers(lab):
+    variables = inventory.inventory(lab)["all"]["vars"]
+    assert variables["northgate_clusters"]["beta"]["ingress_classes"] == {
+        "traefik": {"service": "traefik/traefik", "port": "web", "tls_port": "websecure"}, "direct": {"mode": "direct"}}
+    assert variables["northgate_router_groups"]["edge"]["ingress_addresses"] == ["10.91.0.11", "fd91::11", "10.91.0.12", "fd91::12"]
+
+
 def test_the_controller_keeps_its_own_python(lab):
     assert "ansible_python_interpreter" not in inventory.inventory(lab)["all"]["vars"]
 

@@ -1,7 +1,7 @@
 # Copyright (c) northgate.edge contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab's hosts, the client's requests, and journals of what failed."""
+"""For all scenarios: the lab's hosts, the client's requests, and journals of what failed."""
 from __future__ import annotations
 
 import json
