@@ -135,8 +135,8 @@ def _runtime_steps(running: Running, wanted: Wanted) -> list[Step]:
 
 
 def ours(backend: str) -> bool:
-    """Whether a backend is of a stock."""
-    return backend.startswith((stocks.HTTP, stocks.TCP))
+    """Whether a backend is of a stock: a kind and a number."""
+    return any(backend.startswith(kind) and backend[len(kind) :].isdecimal() for kind in (stocks.HTTP, stocks.TCP))
 
 
 def _server_steps(
