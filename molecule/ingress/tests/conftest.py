@@ -77,10 +77,9 @@ def objects():
         path = STATE / "certificates" / f"{host}.pem"
         path.touch(mode=0o600)
         path.write_bytes(certificate + key)
-    apply("alpha", *application("alpha", "apps", APPS), *only_direct())
-    apply("alpha", *(entry for mode in MODES for entry in (*path_rules(mode), *host_rules(mode), *tls(mode))))
-    for cluster in clusters.CLUSTERS:
-        apply(cluster, *overlapping(cluster))
+    of_modes = [entry for mode in MODES for entry in (*path_rules(mode), *host_rules(mode), *tls(mode))]
+    apply("alpha", *application("alpha", "apps", APPS), *only_direct(), *of_modes, *overlapping("alpha"))
+    apply("beta", *overlapping("beta"))
     clusters.wait_deployed("alpha", "apps")
     return converge()
 
