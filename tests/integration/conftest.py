@@ -32,6 +32,7 @@ from ansible_collections.northgate.edge.plugins.module_utils._core.desired impor
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.config import Options
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.ingress import IngressAdapter
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.runtime import Runtime
+from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.certificates import read as read_certificate
 from ansible_collections.northgate.edge.plugins.module_utils._module.sync import Outcome, converge
 
 BASE = """\
@@ -91,8 +92,6 @@ class HAProxy:
         self, *snapshots: model.Snapshot, pems: dict[str, str] | None = None, check_mode: bool = False, **choices: t.Any
     ) -> Outcome[t.Any]:
         """Converges with the operator's ``pems`` (text by file name) and ``choices`` of EdgeOptions."""
-        from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.certificates import read as read_certificate
-
         ours = [read_certificate(text, name) for name, text in (pems or {}).items()]
         state = ingress_state(snapshots, EdgeOptions(**{"now": int(time.time()), **choices}), ours)
         adapter = self.adapter
@@ -249,6 +248,19 @@ def make_pem(*names: str, days: int = 30, rsa_key: bool = False) -> str:
     encoding = serialization.Encoding.PEM
     private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return certificate.public_bytes(encoding).decode() + "\n# the key\n\n" + private.decode()
+
+
+@pytest.fixture
+def free_ports() -> t.Callable[[int], list[int]]:
+    """Gives ports that nobody listens on."""
+    return lambda count: [free_port() for number in range(count)]
+
+
+@pytest.fixture
+def silent() -> t.Iterator[int]:
+    """The port of a pod that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
 
 
 @pytest.fixture(name="cluster")

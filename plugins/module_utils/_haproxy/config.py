@@ -192,16 +192,16 @@ def _dispatch(scheme: str) -> list[str]:
 def _misdirected() -> list[str]:
     """RFC 9110, section 15.5.20: a connection that was opened for a name whose certificate is not for this host."""
     names = f"map_str({DIRECTORY}/{NAMES},none)"
-    look_up = "http-request set-var(txn.ng_cert_{0}) {1},{2} if other_host"
-    or_wildcard = "http-request set-var(txn.ng_cert_{0}) {1},regsub(^[^.]*,*),{2} if other_host {{ var(txn.ng_cert_{0}) -m str none }}"
+    look_up = "http-request set-var(txn.ng_cert_{0}) {1},{2} if !same_host"
+    or_wildcard = "http-request set-var(txn.ng_cert_{0}) {1},regsub(^[^.]*,*),{2} if !same_host {{ var(txn.ng_cert_{0}) -m str none }}"
     lines = [
         "http-request set-var(txn.ng_sni) ssl_fc_sni,lower",
-        "acl other_host var(txn.ng_sni),strcmp(txn.ng_host) ne 0",
+        "acl same_host var(txn.ng_sni),strcmp(txn.ng_host) eq 0",
     ]
     for which, value in (("host", "var(txn.ng_host)"), ("sni", "var(txn.ng_sni)")):
         lines += [look_up.format(which, value, names), or_wildcard.format(which, value, names)]
     same = "{ var(txn.ng_cert_host),strcmp(txn.ng_cert_sni) eq 0 }"
-    lines.append(f'http-request return status 421 content-type text/plain string "Misdirected request" if other_host !{same}')
+    lines.append(f'http-request return status 421 content-type text/plain string "Misdirected request" if !same_host !{same}')
     return lines
 
 
@@ -286,7 +286,7 @@ def _rewriting() -> list[str]:
     for depth in range(MAX_REWRITE_DEPTH + 1):
         by = f'^(?:/[^/]*){{{depth}}}(.*)$ "%[{record("rewrite")}]\\1"'
         lines.append(f"http-request replace-path {by} if {{ {record('depth')} -m str {depth} }}")
-    return [*lines, "http-request set-path / if { path -m len 0 }"]
+    return [*lines, "http-request set-path / unless { path -m found }"]
 
 
 def _hsts(options: Options) -> list[str]:

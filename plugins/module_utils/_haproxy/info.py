@@ -10,7 +10,6 @@ import os
 import time
 import typing as t
 
-from .._core.errors import ConvergeError
 from .._core.policy import CLOSED, Policy
 from . import backends as stocks
 from . import parse
