@@ -76,6 +76,21 @@ class Accepted:
     def write(self, cluster: str, data: bytes) -> None:
         write(self._path(cluster), data)
 
+    def confirm(self, cluster: str) -> None:
+        """What is remembered of ``cluster`` was observed again: its file's time says when last."""
+        try:
+            os.utime(self._path(cluster))
+        except OSError as error:
+            raise ConvergeError(f"the time of {self._path(cluster)} can't be set: {error.strerror}", "Mend the file system, and run again") from error
+
+    def clusters(self) -> dict[str, float]:
+        """When each remembered cluster was last accepted, in seconds since the epoch."""
+        try:
+            entries = [entry for entry in os.scandir(self._directory) if entry.name.endswith(".json")]
+        except FileNotFoundError:
+            return {}
+        return {entry.name.removesuffix(".json"): entry.stat().st_mtime for entry in sorted(entries, key=lambda entry: entry.name)}
+
     def _path(self, cluster: str) -> str:
         return os.path.join(self._directory, f"{cluster}.json")
 

@@ -122,3 +122,5 @@ def remember(received: dict[str, Received], accepted: Accepted) -> None:
     for cluster, of_cluster in received.items():
         if of_cluster.data is not None:
             accepted.write(cluster, of_cluster.data)
+        elif of_cluster.origin == OBSERVED:
+            accepted.confirm(cluster)

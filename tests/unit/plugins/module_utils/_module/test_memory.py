@@ -64,6 +64,18 @@ def test_accepted_snapshots_are_found_again(tmp_path):
     assert Accepted(str(tmp_path), "another").read("alpha") is None
 
 
+def test_the_time_of_the_last_acceptance_is_remembered(tmp_path):
+    accepted = Accepted(str(tmp_path), "haproxy_ingress")
+    assert accepted.clusters() == {}
+    accepted.write("alpha", b"snapshot")
+    os.utime(tmp_path / "haproxy_ingress" / "accepted" / "alpha.json", (0, 1000))
+    assert accepted.clusters() == {"alpha": 1000}
+    accepted.confirm("alpha")
+    assert accepted.clusters()["alpha"] > 1000
+    with pytest.raises(ConvergeError, match="beta.json"):
+        accepted.confirm("beta")
+
+
 def test_a_second_run_waits_and_then_says_who_holds_the_lock(tmp_path):
     with lock(str(tmp_path), 1):
         with pytest.raises(ConvergeError, match="another run has held .*lock.*fuser"):
