@@ -21,10 +21,20 @@ description:
 extends_documentation_fragment:
   - northgate.edge.attributes
 requirements:
-  - kubernetes (Python library)
+  - kubernetes >= 31 (Python library)
+  - cryptography >= 42 (Python library), which ansible-core needs, too
 options:
   clusters:
-    description: The clusters by name, a DNS label.
+    description:
+      - The clusters by name, a DNS label. Each value is a dictionary with the keys below; other keys are ignored, so that one
+        variable can say everything about a cluster.
+      - C(kubeconfig) (required) is a path on the controller, C(context) a context in it.
+      - C(ingress_classes) says by the name of an IngressClass where its ingresses are served. The IngressClass need not exist.
+      - C(ingress_controllers) says the same by C(spec.controller) of IngressClasses, for every class of that controller
+        that C(ingress_classes) does not name.
+      - C(default_backend) with C(service) (namespace/name) and C(port) (name or number) answers what no ingress of any cluster matches.
+      - An ingress without C(spec.ingressClassName) is of the class in its annotation C(kubernetes.io/ingress.class), or of the
+        cluster's default IngressClass.
     type: dict
     required: true
   path:
@@ -40,9 +50,18 @@ options:
     type: int
     default: 500
 notes:
-  - Each value of O(clusters) is a dictionary. C(kubeconfig) (required) is a path on the controller, C(context) a context in it.
-    C(ingress_classes) maps names of IngressClasses to the Service of their controller,
-    C(service) as namespace/name and C(port) as the name or number of the port for HTTP. Other keys are ignored.
+  - A class is a dictionary. C(mode) is C(controller) (the default), where requests go to the pods of an ingress controller, or C(direct),
+    where they go straight to the pods of the Services that an ingress names.
+  - In mode C(controller), C(service) (namespace/name, required) is the controller's Service and C(port) (required) its port, by name or
+    number. C(tls_port) is its port for TLS connections that are passed through. C(protocol) is how the pods are spoken to, C(http) (the
+    default), C(h2c) or C(https); with C(proxy_protocol) set, connections to them begin with a header of the PROXY protocol, version 2.
+  - In mode C(direct) the protocol is that of the Service port's C(appProtocol), C(kubernetes.io/h2c) or C(grpc) for h2c, C(https) or
+    C(kubernetes.io/wss) for https, or else http, unless the annotation C(northgate.edge/backend-protocol) says another.
+  - C(tls) in both modes says how pods are spoken to by https, with C(ca_file) and C(client_certificate_file) (paths of PEM files on the
+    controller, the latter with its key), C(server_name) (the host of the request without it) and C(verify) (true unless set).
+  - Secrets are read only where ingresses of these classes name them, for certificates (type C(kubernetes.io/tls)) and users (type
+    C(kubernetes.io/basic-auth)). One that is missing, broken or may not be read is named in RV(clusters) and costs nothing else, but that an
+    ingress whose users can't be read answers 403. The file of a snapshot holds their keys, so its mode is 0600.
 author:
   - northgate.edge contributors (@northgate-edge)
 """
@@ -55,11 +74,17 @@ EXAMPLES = r"""
       alpha:
         kubeconfig: /etc/northgate/alpha.kubeconfig
         ingress_classes:
-          traefik: {service: traefik/traefik, port: web}
+          traefik: {service: traefik/traefik, port: web, tls_port: websecure}
+          direct: {mode: direct}
+        default_backend: {service: demo/sorry, port: http}
       beta:
         kubeconfig: /etc/northgate/beta.kubeconfig
-        ingress_classes:
-          traefik: {service: traefik/traefik, port: web}
+        ingress_controllers:
+          traefik.io/ingress-controller:
+            service: traefik/traefik
+            port: websecure
+            protocol: https
+            tls: {ca_file: /etc/northgate/pods-ca.pem, server_name: traefik.internal}
   delegate_to: localhost
   run_once: true
 """
@@ -77,32 +102,51 @@ clusters:
       description: Why it was not.
       type: str
     ingresses:
-      description: How many ingresses will be served.
+      description: How many ingresses are offered to the routers.
+      type: int
+    routes:
+      description: How many hosts with a path they have.
+      type: int
+    pools:
+      description: How many groups of pods are behind them.
+      type: int
+    certificates:
+      description: How many certificates were read from Secrets.
       type: int
     quarantined:
       description: What was skipped, each with object, field and cause.
       type: list
       elements: str
   sample:
-    alpha: {"observed": true, "reason": "", "ingresses": 12, "quarantined": []}
-    beta: {"observed": false, "reason": "https://192.0.2.10:6443 did not answer completely within 60 s", "ingresses": 0, "quarantined": []}
+    alpha: {"observed": true, "reason": "", "ingresses": 12, "routes": 20, "pools": 1, "certificates": 9, "quarantined": []}
+    beta:
+      observed: false
+      reason: https://192.0.2.10:6443 did not answer completely within 60 s
+      ingresses: 0
+      routes: 0
+      pools: 0
+      certificates: 0
+      quarantined: []
 """
 
+import gc
+import importlib.util
 import os
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.northgate.edge.plugins.module_utils._core import codec
-from ansible_collections.northgate.edge.plugins.module_utils._core.errors import NorthgateError, NotObserved
+from ansible_collections.northgate.edge.plugins.module_utils._core.errors import NorthgateError, NotObserved, SnapshotError
 from ansible_collections.northgate.edge.plugins.module_utils._io.atomic import write
-from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.observe import ClusterSource, observe_all
+from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.observe import observe_all
+from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.sources import ClusterSource
 
 # The result names all that was skipped; warnings are for who reads along.
 MOST_WARNINGS = 20
 
 
 def update(path, result, check_mode):
-    """Writes, or removes, the file of one cluster. Returns its text before and after."""
+    """Writes, or removes, the file of one cluster. Returns its bytes before and after."""
     try:
         with open(path, "rb") as file:
             before = file.read()
@@ -114,7 +158,32 @@ def update(path, result, check_mode):
             write(path, after)
         else:
             os.unlink(path)
-    return before.decode(errors="replace"), after.decode()
+    return before, after
+
+
+def shown(data, name):
+    """A snapshot file for people, without secrets."""
+    if not data:
+        return ""
+    try:
+        return codec.dump_for_people(codec.load(data, name))
+    except SnapshotError as error:
+        return "(%s)\n" % error.message
+
+
+def told(result):
+    """What came of one cluster, for the result."""
+    if isinstance(result, NotObserved):
+        return dict(observed=False, reason=str(result), ingresses=0, routes=0, pools=0, certificates=0, quarantined=[])
+    return {
+        "observed": True,
+        "reason": "",
+        "ingresses": len(result.ingresses),
+        "routes": len({path.rule for ingress in result.ingresses for path in ingress.paths}),
+        "pools": len(result.pools),
+        "certificates": len(result.certificates),
+        "quarantined": [str(skipped) for skipped in result.quarantined],
+    }
 
 
 def main():
@@ -127,26 +196,26 @@ def main():
         },
         supports_check_mode=True,
     )
+    for library in ("kubernetes", "cryptography"):
+        if not importlib.util.find_spec(library):
+            module.fail_json(msg=missing_required_lib(library))
+    # The process is short and its objects hold no cycles; looking for some would take half of the time for long lists.
+    gc.disable()
     changed, clusters, diff = False, {}, []
     try:
         sources = [ClusterSource.parse(name, options) for name, options in sorted(module.params["clusters"].items())]
         for name, result in observe_all(sources, module.params["timeout"], module.params["page_size"]).items():
             before, after = update(os.path.join(module.params["path"], name + ".json"), result, module.check_mode)
-            changed = changed or before != after
             if before != after:
-                diff.append({"before_header": name, "after_header": name, "before": before, "after": after})
-            observed = not isinstance(result, NotObserved)
-            if not observed:
+                changed = True
+                if module._diff:
+                    diff.append({"before_header": name, "after_header": name, "before": shown(before, name), "after": shown(after, name)})
+            clusters[name] = told(result)
+            if isinstance(result, NotObserved):
                 module.warn("cluster %s is not observed: %s" % (name, result))
-            for skipped in result.quarantined[:MOST_WARNINGS] if observed else []:
+            for skipped in clusters[name]["quarantined"][:MOST_WARNINGS]:
                 module.warn("skipped: %s" % skipped)
-            clusters[name] = {
-                "observed": observed,
-                "reason": "" if observed else str(result),
-                "ingresses": len(result.ingresses) if observed else 0,
-                "quarantined": [str(q) for q in result.quarantined] if observed else [],
-            }
-    except NorthgateError as error:
+    except (NorthgateError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=changed, clusters=clusters, **({"diff": diff} if module._diff else {}))
 

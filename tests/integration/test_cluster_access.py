@@ -19,7 +19,8 @@ import ansible_collections.northgate.edge
 import pytest
 
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Snapshot
-from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.observe import ClusterSource, observe_all
+from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.observe import observe_all
+from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.sources import ClusterSource
 
 COLLECTION = Path(ansible_collections.northgate.edge.__path__[0])
 NAMES = {"name": "northgate-edge", "namespace": "northgate"}
@@ -107,7 +108,7 @@ def test_the_kubeconfig_can_list_what_ingress_needs_and_nothing_else(kubernetes,
     needed = ["ingresses.networking.k8s.io", "ingressclasses.networking.k8s.io", "services", "endpointslices.discovery.k8s.io", "nodes"]
     assert [resource for resource in needed if not may("list", resource)] == []
     assert [(verb, resource) for verb in ("get", "watch", "update", "delete", "create") for resource in needed if may(verb, resource)] == []
-    assert [verb for verb in ("get", "list", "watch") if may(verb, "secrets")] == []
+    assert [verb for verb in ("get", "list", "watch", "update", "delete", "create") if may(verb, "secrets")] == ["get"]
     assert [verb for verb in ("get", "patch", "update") if may(verb, "ingresses.networking.k8s.io", "--subresource=status")] == ["patch"]
 
     options = {"kubeconfig": str(written), "ingress_classes": {"any": {"service": "default/kubernetes", "port": "https"}}}

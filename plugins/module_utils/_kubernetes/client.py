@@ -12,6 +12,8 @@ import typing as t
 from .._core.errors import NotObserved
 from .connection import Connection, Object, RequestFailed
 
+Result = t.TypeVar("Result")
+
 _HINTS = {
     None: "Is the API server up and reachable?",
     401: "The token is not valid any more: run playbooks/cluster_access.yml again",
@@ -38,29 +40,42 @@ class Client:
         status = f"HTTP {error.status}: " if error.status else ""
         return NotObserved(f"{self._connection.server}{path}: {status}{error.message}", _HINTS.get(error.status, ""))
 
-    def list(self, path: str, page_size: int = 500, **query: t.Any) -> list[Object]:
-        """Every item of the list at ``path``, page by page; a list that expired half-way is begun again once."""
+    def read(self, path: str, build: t.Callable[[t.Iterator[t.Any]], Result], page_size: int = 500, **query: t.Any) -> Result:
+        """What ``build`` makes of the items of the list at ``path``, which it gets while they come, page by page.
+
+        It is called again from the beginning, once, when the list expired half-way.
+        """
         try:
             try:
-                return self._pages(path, page_size, query)
+                return build(self._items(path, page_size, query))
             except RequestFailed as error:
                 if error.status != 410:
                     raise
-                return self._pages(path, page_size, query)
+                return build(self._items(path, page_size, query))
         except RequestFailed as error:
             raise self._not_observed(path, error) from error
 
-    def _pages(self, path: str, page_size: int, query: dict[str, t.Any]) -> list[Object]:
-        items: list[Object] = []
+    def _items(self, path: str, page_size: int, query: dict[str, t.Any]) -> t.Iterator[t.Any]:
         position = ""
         while True:
             page = self._get(path, {"limit": page_size, **query, **({"continue": position} if position else {})})
-            if not isinstance(page.get("items"), list):
+            if not isinstance(page, dict) or not isinstance(page.get("items"), list):
                 raise NotObserved(f"{self._connection.server}{path}: the answer is no list")
-            items.extend(page["items"])
+            yield from page["items"]
             position = (page.get("metadata") or {}).get("continue") or ""
             if not position:
-                return items
+                return
+            # It need not be in memory while the next one comes.
+            del page
+
+    def find(self, path: str) -> Object | int:
+        """The object at ``path``, or the HTTP status 403 or 404 where it may not be read or is not there."""
+        try:
+            return self._get(path, {})
+        except RequestFailed as error:
+            if error.status in (403, 404):
+                return error.status
+            raise self._not_observed(path, error) from error
 
     def close(self) -> None:
         self._connection.close()

@@ -8,75 +8,21 @@ from __future__ import annotations
 
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 
-from .._core import syntax
 from .._core.errors import InvalidValue, NorthgateError, NotObserved
-from .._core.model import IngressController, Quarantined, Snapshot
-from . import decode
+from .._core.model import Certificate, Ingress, Snapshot
+from .._core.policy import CLOSED
+from . import decode, pools, secrets, services
+from .annotations import field
+from .classes import Classes
 from .client import Client
+from .decode import Draft
+from .hostile import Quarantine
+from .sources import ClusterSource
 
 _AT_ONCE = 16
-
-
-@dataclass(frozen=True)
-class ControllerSource:
-    """Where the pods of an IngressClass's controller are found: a Service and its port, by name or number."""
-
-    ingress_class: str
-    namespace: str
-    service: str
-    port: str
-
-    @classmethod
-    def parse(cls, ingress_class: str, options: dict[str, t.Any]) -> ControllerSource:
-        """From configuration: ``service`` is namespace/name. Raises InvalidValue."""
-        field = f"ingress_classes.{ingress_class}.service"
-        _require(options, ("service", "port"), f"ingress_classes.{ingress_class}")
-        namespace, slash, name = str(options["service"]).partition("/")
-        if not slash:
-            raise InvalidValue(field, f"{options['service']!r} is not of the form namespace/name")
-        return cls(
-            syntax.dns_subdomain(ingress_class, "ingress_classes"),
-            syntax.dns_label(namespace, field),
-            syntax.dns_label(name, field),
-            str(options["port"]),
-        )
-
-
-@dataclass(frozen=True)
-class ClusterSource:
-    """How to reach a cluster, and what to look for in it."""
-
-    name: str
-    kubeconfig: str
-    context: str | None
-    controllers: tuple[ControllerSource, ...]
-
-    @classmethod
-    def parse(cls, name: str, options: dict[str, t.Any]) -> ClusterSource:
-        """From configuration; raises InvalidValue that names the cluster and the option."""
-        try:
-            _require(options, ("kubeconfig",), "options")
-            return cls(
-                name=syntax.dns_label(name, "name"),
-                kubeconfig=options["kubeconfig"],
-                context=options.get("context"),
-                controllers=tuple(
-                    ControllerSource.parse(ingress_class, of_class)
-                    for ingress_class, of_class in sorted((options.get("ingress_classes") or {}).items())
-                ),
-            )
-        except InvalidValue as error:
-            raise InvalidValue(f"clusters.{name}.{error.field}", error.cause) from error
-
-
-def _require(options: t.Any, keys: tuple[str, ...], field: str) -> None:
-    if not isinstance(options, dict):
-        raise InvalidValue(field, f"{options!r} is no dictionary")
-    for key in keys:
-        if not options.get(key):
-            raise InvalidValue(f"{field}.{key}", "is missing")
+_CLASSES, _INGRESSES = (f"/apis/networking.k8s.io/v1/{kind}" for kind in ("ingressclasses", "ingresses"))
 
 
 def observe_all(sources: t.Sequence[ClusterSource], timeout: float, page_size: int) -> dict[str, Snapshot | NotObserved]:
@@ -103,49 +49,78 @@ def _observe(source: ClusterSource, timeout: float, page_size: int) -> Snapshot 
 
 def snapshot(source: ClusterSource, client: Client, page_size: int) -> Snapshot:
     """Reads one cluster; raises NotObserved when any part of it can't be read."""
-    quarantined: list[Quarantined] = []
-    ingresses = []
-    classes = {wanted.ingress_class for wanted in source.controllers}
-    for raw in client.list("/apis/networking.k8s.io/v1/ingresses", page_size):
-        if (raw.get("spec") or {}).get("ingressClassName") not in classes:
-            continue
-        ingress, skipped = decode.ingress(source.name, raw)
-        quarantined += skipped
-        if ingress:
-            ingresses.append(ingress)
-    controllers = []
-    for wanted in source.controllers:
-        controller, skipped = _controller(source.name, wanted, client, page_size)
-        quarantined += skipped
-        controllers.append(controller)
+    quarantine = Quarantine(source.name)
+    classes = client.read(_CLASSES, lambda items: Classes(source, items), page_size)
+    drafts = client.read(_INGRESSES, lambda items: list(_drafts(items, classes, quarantine)), page_size)
+    found = services.read(client, pools.wanted(source, classes.sources, drafts), page_size, quarantine)
+    of_all = pools.of_classes(classes.sources, found) + pools.of_ingresses(drafts, classes.sources, found, quarantine)
+    if source.default_backend:
+        of_all.append(pools.of_operator(source.default_backend, found))
+    known = secrets.read(client, (name for draft in drafts for name in _secrets(draft)))
+    _name_unusable(drafts, known, quarantine)
+    ingresses = filter(None, (_with_users(draft, known, quarantine) for draft in drafts))
     return Snapshot(
         cluster=source.name,
-        ingresses=tuple(sorted(ingresses, key=lambda i: (i.namespace, i.name))),
-        controllers=tuple(controllers),
-        quarantined=tuple(sorted(quarantined)),
+        ingresses=tuple(sorted(ingresses, key=lambda ingress: (ingress.namespace, ingress.name))),
+        pools=pools.merged(of_all),
+        certificates=tuple(sorted(found for found in known.values() if isinstance(found, Certificate))),
+        default_pool=source.default_backend.pool if source.default_backend else "",
+        quarantined=tuple(sorted(quarantine.found)),
     )
 
 
-def _controller(
-    cluster: str, wanted: ControllerSource, client: Client, page_size: int
-) -> tuple[IngressController, list[Quarantined]]:
-    label = f"Service {wanted.namespace}/{wanted.service} of ingress class {wanted.ingress_class}"
-    try:
-        # A list of one: the account that routers' controllers have may list, and nothing else.
-        services = client.list(
-            f"/api/v1/namespaces/{wanted.namespace}/services", fieldSelector=f"metadata.name={wanted.service}"
-        )
-        if not services:
-            raise NotObserved(f"there is no Service {wanted.service} in namespace {wanted.namespace}")
-        port_name = decode.service_port_name(services[0], wanted.port)
-    except NotObserved as error:
-        raise NotObserved(f"{label}: {error.message}", error.hint or "Check ingress_classes of the cluster") from error
-    except InvalidValue as error:
-        raise NotObserved(f"{label}: {error}", "Check ingress_classes of the cluster") from error
-    slices = client.list(
-        f"/apis/discovery.k8s.io/v1/namespaces/{wanted.namespace}/endpointslices",
-        page_size,
-        labelSelector=f"kubernetes.io/service-name={wanted.service}",
-    )
-    endpoints, quarantined = decode.endpoints(cluster, slices, port_name)
-    return IngressController(wanted.ingress_class, endpoints), quarantined
+def _drafts(items: t.Iterable[t.Any], classes: Classes, quarantine: Quarantine) -> t.Iterator[Draft]:
+    for raw in items:
+        ours = classes.of(raw) if type(raw) is dict else None
+        if ours is not None:
+            draft = decode.ingress(raw, ours, classes.sources[ours], quarantine)
+            if draft:
+                yield draft
+
+
+def _certificates(ingress: Ingress) -> set[secrets.Name]:
+    return {(ingress.namespace, tls.certificate.rpartition("/")[2]) for tls in ingress.tls}
+
+
+def _users(draft: Draft) -> list[secrets.Name]:
+    """The Secrets with users; none where everything is refused anyway."""
+    return [] if draft.ingress.policy.closed else [(draft.ingress.namespace, name) for name in draft.auth]
+
+
+def _secrets(draft: Draft) -> t.Iterator[secrets.Name]:
+    yield from _certificates(draft.ingress)
+    yield from _users(draft)
+
+
+def _name_unusable(drafts: list[Draft], known: dict[secrets.Name, secrets.Secret], quarantine: Quarantine) -> None:
+    """Names each Secret that is no certificate, with one of the ingresses that want it to be."""
+    wanted: dict[secrets.Name, Ingress] = {}
+    for draft in drafts:
+        for name in _certificates(draft.ingress):
+            if name not in wanted or draft.ingress.age_key < wanted[name].age_key:
+                wanted[name] = draft.ingress
+    for name, ingress in wanted.items():
+        error = _misfit(known[name], Certificate)
+        if error:
+            quarantine.add(secrets.label(name), error.field, f"{error.cause} (spec.tls of {ingress} names it)")
+
+
+def _misfit(secret: secrets.Secret, kind: type) -> InvalidValue | None:
+    if isinstance(secret, InvalidValue):
+        return secret
+    expected = secrets.TLS if kind is Certificate else secrets.BASIC_AUTH
+    return None if isinstance(secret, kind) else InvalidValue("type", f"is not {expected}")
+
+
+def _with_users(draft: Draft, known: dict[secrets.Name, secrets.Secret], quarantine: Quarantine) -> Ingress | None:
+    """The ingress with its users. One whose users can't be read is closed; a canary, which protects nothing, is skipped."""
+    ingress, users = draft.ingress, set()
+    for name in _users(draft):
+        secret = known[name]
+        error = _misfit(secret, str)
+        if error:
+            cause = f"{secrets.label(name)}: {error.field}: {error.cause}"
+            quarantine.add(str(ingress), field("basic-auth-secret"), cause)
+            return replace(ingress, policy=CLOSED) if ingress.canary_weight is None else None
+        users.add(t.cast(str, secret))
+    return replace(ingress, policy=replace(ingress.policy, users=tuple(sorted(users)))) if users else ingress

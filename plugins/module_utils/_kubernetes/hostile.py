@@ -1,0 +1,49 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Access to parsed JSON of which nothing is known, and the list of what could not be taken from it."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._core import syntax
+from .._core.errors import InvalidValue
+from .._core.model import Quarantined
+
+Object = dict[str, t.Any]
+
+
+def mapping(value: object) -> Object:
+    """``value`` where it is a dictionary, else an empty one."""
+    return value if type(value) is dict else {}
+
+
+def sequence(value: object) -> list[t.Any]:
+    """``value`` where it is a list, else an empty one."""
+    return value if type(value) is list else []
+
+
+def name_of(metadata: Object) -> str:
+    """NAMESPACE/NAME for messages, each cut: it may be anything."""
+    return "/".join(_cut(metadata.get(key)) for key in ("namespace", "name"))
+
+
+def _cut(value: object) -> str:
+    return value if type(value) is str and len(value) < 254 and value.isprintable() else syntax.shown(value)
+
+
+class Quarantine:
+    """Collects what is skipped in ``cluster``, each thing once."""
+
+    def __init__(self, cluster: str) -> None:
+        self.cluster = cluster
+        self.found: set[Quarantined] = set()
+
+    def add(self, what: str, field: str, cause: str) -> None:
+        """``what`` is the object, as KIND NAMESPACE/NAME."""
+        self.found.add(Quarantined(self.cluster, what, field, cause))
+
+    def refuse(self, what: str, error: InvalidValue) -> None:
+        self.add(what, error.field, error.cause)
