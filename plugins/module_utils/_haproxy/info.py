@@ -44,7 +44,8 @@ class Info:
         try:
             self._process = parse.info(self._runtime.ask("show info"))
             self.running = True
-            self.loaded = self._runtime.map_entries(self._path(PASSTHROUGH)) is not None
+            self._routes = self._runtime.map_entries(self._path(ROUTES))
+            self.loaded = self._routes is not None
             self.reason = "" if self.loaded else "haproxy runs without our configuration"
         except Unreachable as error:
             self.reason = str(error)
@@ -54,7 +55,8 @@ class Info:
 
     def _map(self, name: str) -> dict[str, str]:
         if self.loaded:
-            return self._runtime.map_entries(self._path(name)) or {}
+            known = self._routes if name == ROUTES else self._runtime.map_entries(self._path(name))
+            return known or {}
         lines = (line.partition(" ") for line in self._files.get(name, "").splitlines())
         return {key: value for key, _space, value in lines}
 
