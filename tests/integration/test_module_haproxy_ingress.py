@@ -17,13 +17,7 @@ import ansible_collections.northgate.edge
 import pytest
 
 from ansible_collections.northgate.edge.plugins.module_utils._core import codec
-from ansible_collections.northgate.edge.plugins.module_utils._core.model import (
-    Endpoint,
-    Ingress,
-    IngressController,
-    Rule,
-    Snapshot,
-)
+from ansible_collections.northgate.edge.plugins.module_utils._core.model import Endpoint, Ingress, Path as Route, Pool, Rule, Snapshot
 
 
 class Site:
@@ -38,14 +32,15 @@ class Site:
 
     def offer(self, cluster: str, port: int, *hosts: str) -> None:
         """Writes a snapshot in which ``cluster`` offers ``hosts`` by one pod."""
-        rules = tuple(Rule(host, "/", "Prefix") for host in hosts)
-        ingress = Ingress("demo", "shop", "2026-01-01T00:00:00Z", "traefik", rules)
-        snapshot = Snapshot(cluster, (ingress,), (IngressController("traefik", (Endpoint("127.0.0.1", port),)),))
+        paths = tuple(Route(Rule(host, "/", "Prefix"), "class/traefik") for host in hosts)
+        ingress = Ingress("demo", "shop", "2026-01-01T00:00:00Z", "traefik", paths)
+        snapshot = Snapshot(cluster, (ingress,), (Pool("class/traefik", (Endpoint("127.0.0.1", port),)),))
         (self.snapshots / f"{cluster}.json").write_bytes(codec.dump(snapshot))
 
-    def run(self, *clusters: str, check: bool = False) -> dict[str, t.Any]:
+    def run(self, *clusters: str, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
         """The module's result."""
         module = {
+            **options,
             "clusters": list(clusters),
             "snapshots": str(self.snapshots),
             "certificates": str(self.certificates),
@@ -96,8 +91,8 @@ def test_a_run_ships_what_is_new_and_the_next_does_nothing(site, haproxy, pods, 
     first = site.run("alpha", "beta")
     assert first["changed"]
     assert first["clusters"] == {"alpha": "observed", "beta": "never observed"}
-    assert haproxy.get("shop.example.test")[0] == 200
-    assert haproxy.certificate("shop.example.test") is not None
+    assert haproxy.get("shop.example.test")[0] == 308
+    assert haproxy.get("shop.example.test", sni="shop.example.test")[0] == 200
     assert "PRIVATE KEY" not in site.output
     assert not site.run("alpha", "beta")["changed"]
 
@@ -133,8 +128,7 @@ def test_a_broken_certificate_is_named_and_the_others_are_served(site, haproxy, 
     result = site.run("alpha")
     assert haproxy.certificate("shop.example.test") is not None
     skipped = "\n".join(result["quarantined"])
-    assert "mixed.pem: certificate and key can't be used together" in skipped
-    assert "empty.pem: holds no certificate" in skipped
+    assert "mixed.pem: " in skipped and "empty.pem: " in skipped and "good.pem" not in skipped
 
 
 def test_a_snapshot_of_another_version_is_refused_and_nothing_changes(site, haproxy, pods):
@@ -145,3 +139,46 @@ def test_a_snapshot_of_another_version_is_refused_and_nothing_changes(site, hapr
     result = site.run("alpha")
     assert result["failed"] and "snapshot version 99" in result["msg"]
     assert haproxy.get("shop.example.test")[0] == 200
+
+
+def test_a_snapshot_that_takes_much_away_is_held_back_until_somebody_confirms(site, haproxy, pods, pem):
+    hosts = [f"h{number}.example.test" for number in range(5)]
+    a = pods("a1")
+    site.offer("alpha", a.port, *hosts)
+    for host in hosts:
+        (site.certificates / f"{host}.pem").write_text(pem(host))
+    site.run("alpha", https_redirect=False)
+    site.offer("alpha", a.port, hosts[0])
+    for path in list(site.certificates.iterdir())[1:]:
+        path.unlink()
+    result = site.run("alpha", https_redirect=False)
+    assert result["clusters"] == {"alpha": "held back"}
+    assert result["held_back"] == {"alpha": "5 routes become 1", "certificates": "5 certificates become 1"}
+    assert not result["changed"] and haproxy.get(hosts[4])[0] == 200
+    assert "run once with confirm_shrink: [alpha]" in site.output
+    confirmed = site.run("alpha", https_redirect=False, confirm_shrink=["alpha", "certificates"])
+    assert confirmed["clusters"] == {"alpha": "observed"} and confirmed["changed"]
+    assert [haproxy.get(host)[0] for host in hosts] == [200, 404, 404, 404, 404]
+    assert not site.run("alpha", https_redirect=False)["changed"]
+
+
+def test_hosts_without_certificate_and_certificates_that_expire_are_told(site, haproxy, pods, pem):
+    site.offer("alpha", pods("a1").port, "shop.example.test", "plain.example.test")
+    (site.certificates / "shop.pem").write_text(pem("shop.example.test", days=5))
+    result = site.run("alpha")
+    assert result["hosts_without_certificate"] == ["plain.example.test"]
+    assert len(result["expiring_certificates"]) == 1 and "shop.pem (shop.example.test) expires on" in result["expiring_certificates"][0]
+    assert haproxy.get("plain.example.test")[0] == 200
+
+
+def test_the_administrators_choices_are_checked(site, pods):
+    site.offer("alpha", pods("a1").port, "shop.example.test")
+    for options, message in (
+        ({"shares": {"alpha": {"wieght": 3}}}, "shares.alpha: is no dictionary of weight and mode"),
+        ({"shares": {"alpha": {"weight": 0}}}, "shares.alpha.weight: 0 is not within 1 and 1000"),
+        ({"hsts": "max-age=1\nbad"}, "is no value of Strict-Transport-Security"),
+        ({"trusted_proxies": ["10.0.0.0/8 }"]}, "is no network"),
+        ({"affinity_cookie": "a b"}, "is no name"),
+    ):
+        result = site.run("alpha", **options)
+        assert result["failed"] and message in result["msg"], result["msg"]
