@@ -1,0 +1,56 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""playbooks/converge.yml hands the inventory's choices to the modules."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+
+import pytest
+import yaml
+
+from ansible_collections.northgate.edge.plugins.modules import haproxy_ingress
+
+PLAY = yaml.safe_load((pathlib.Path(__file__).parents[3] / "playbooks" / "converge.yml").read_text("utf-8"))[0]
+# Where things are on a router is as the roles made it.
+_AS_INSTALLED = {"config_dir", "socket", "master_socket", "state_dir", "lock_timeout"}
+
+
+def test_every_choice_of_the_operator_can_be_made_in_the_inventory():
+    options = set(yaml.safe_load(haproxy_ingress.DOCUMENTATION)["options"]) | {"clusters", "snapshots"}
+    (task,) = (task["northgate.edge.haproxy_ingress"] for task in PLAY["tasks"] if "northgate.edge.haproxy_ingress" in task)
+    assert set(task) == options - _AS_INSTALLED
+
+
+@pytest.fixture
+def groups(tmp_path):
+    """The router groups as the tasks see them, from variables of the inventory."""
+
+    def evaluate(**variables):
+        path = tmp_path / "play.json"
+        show = {"ansible.builtin.copy": {"content": "{{ northgate_groups | to_json }}", "dest": str(tmp_path / "groups")}, "delegate_to": "localhost"}
+        own = {name: value for name, value in PLAY["vars"].items() if name.startswith("northgate_group")}
+        path.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "connection": "local", "vars": own, "tasks": [show]}]))
+        extra = ["-e", json.dumps(variables)]
+        subprocess.run(["ansible-playbook", "-i", "router,", *extra, path], check=True, stdin=subprocess.DEVNULL)
+        return json.loads((tmp_path / "groups").read_text())
+
+    return evaluate
+
+
+def test_a_group_decides_for_itself_and_the_rest_is_decided_for_all(groups):
+    found = groups(
+        northgate_router_groups={"edge": {"clusters": ["alpha"], "claim_scope": "host"}, "other": {"clusters": ["beta"], "shares": {"beta": {"weight": 2}}}},
+        northgate_tls_passthrough="true",
+        northgate_claim_scope="open",
+        northgate_shares={"alpha": {"mode": "standby"}},
+    )
+    common = {"claim_winner": "oldest", "tls_passthrough": True}
+    assert found == {
+        "edge": {"clusters": ["alpha"], "claim_scope": "host", "shares": {"alpha": {"mode": "standby"}}, **common},
+        "other": {"clusters": ["beta"], "claim_scope": "open", "shares": {"beta": {"weight": 2}}, **common},
+    }
