@@ -1,0 +1,45 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The shrink guard."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.northgate.edge.plugins.module_utils._core.model import Certificate, Endpoint, Ingress, Path, Pool, Rule, Snapshot
+from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import ShrinkLimit, shrinks
+
+PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+
+
+def snapshot(routes=0, servers=0, certificates=0):
+    paths = tuple(Path(Rule(f"h{number}.example", "/", "Prefix"), "class/traefik") for number in range(routes))
+    return Snapshot(
+        "alpha",
+        (Ingress("demo", "shop", "2026", "traefik", paths),),
+        (Pool("class/traefik", tuple(Endpoint("10.0.0.1", port) for port in range(1, servers + 1))),),
+        tuple(Certificate(f"c{number}", ("a.example",), "rsa", 0, 1, PEM) for number in range(certificates)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "gone"),
+    [
+        (snapshot(40), snapshot(3), "40 routes become 3"),
+        (snapshot(40), snapshot(20), ""),
+        (snapshot(40), snapshot(19), "40 routes become 19"),
+        (snapshot(2), snapshot(0), ""),
+        (snapshot(3), snapshot(0), "3 routes become 0"),
+        (snapshot(5, 6, 7), snapshot(5, 1, 0), "6 servers become 1, 7 certificates become 0"),
+        (snapshot(1), snapshot(100), ""),
+    ],
+)
+def test_more_than_half_may_not_go_at_once(before, after, gone):
+    assert shrinks(before, after, ShrinkLimit()) == gone
+
+
+def test_the_limit_is_the_operators():
+    assert shrinks(snapshot(10), snapshot(8), ShrinkLimit(share=10, least=2)) == "10 routes become 8"
+    assert shrinks(snapshot(10), snapshot(0), ShrinkLimit(share=100)) == ""
