@@ -25,6 +25,7 @@ _KEYS = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY")
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 # Longer keys cost a router more for each handshake than a tenant may take.
 _RSA_BITS = (2048, 4096)
+_EC_BITS = 224
 _WEAK = ("md5", "sha1")
 
 
@@ -135,25 +136,29 @@ def _pair(text: str) -> Pair:
         raise ValueError("holds no certificate")
     if len(keys) != 1:
         raise ValueError(f"holds {len(keys) or 'no'} private key{'s' if keys else ''}: one is needed")
-    public = _public_key(*keys[0])
+    public, key_pem = _key(*keys[0])
     leaf = next((entry for entry in chain if entry[0].public_key() == public), None)
     if leaf is None:
         raise ValueError("the private key does not fit the certificate")
     key_type = _key_type(public)
-    for certificate, _pem_text in chain:
+    # Clients have the roots that they trust, and some of those have a signature (by themselves) that is too weak by now.
+    others = [entry for entry in chain if entry is not leaf and not (entry[0].issuer == entry[0].subject and _is_weak(entry[0]))]
+    for certificate, _pem_text in (leaf, *others):
         _check_strength(certificate)
-    others = [entry for entry in chain if entry is not leaf]
-    return Pair(leaf[0], key_type, "".join(pem for _certificate, pem in (leaf, *others)) + _pem(*keys[0]))
+    return Pair(leaf[0], key_type, "".join(pem for _certificate, pem in (leaf, *others)) + key_pem)
 
 
-def _public_key(kind: str, der: bytes) -> t.Any:
+def _key(kind: str, der: bytes) -> tuple[t.Any, str]:
+    """The public part of a private key, and the PEM text of the whole, always as PKCS #8: OpenSSL believes the name of a block."""
     from cryptography.hazmat.primitives import serialization
 
     if kind not in _KEYS:
         raise ValueError(f"the private key is of the kind {kind}, which is not supported")
     try:
         # The check of RSA keys takes long, and all that matters is whether the key fits its certificate.
-        return serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True).public_key()
+        key = serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
+        form = serialization.PrivateFormat.PKCS8
+        return key.public_key(), _pem("PRIVATE KEY", key.private_bytes(serialization.Encoding.DER, form, serialization.NoEncryption()))
     except ValueError as error:
         raise ValueError("the private key can't be read: it is damaged") from error
 
@@ -173,15 +178,19 @@ def _key_type(public: t.Any) -> str:
 
 
 def _check_strength(certificate: t.Any) -> None:
-    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.asymmetric import ec
 
     public = certificate.public_key()
-    if isinstance(public, rsa.RSAPublicKey) and public.key_size < _RSA_BITS[0]:
-        raise ValueError(f"a certificate of its chain has an RSA key of {public.key_size} bits, which is too weak")
+    bits, least = getattr(public, "key_size", None), _EC_BITS if isinstance(public, ec.EllipticCurvePublicKey) else _RSA_BITS[0]
+    if bits and bits < least:
+        raise ValueError(f"a certificate of its chain has a key of {bits} bits, which is too weak")
+    if _is_weak(certificate):
+        raise ValueError(f"a certificate is signed with {certificate.signature_hash_algorithm.name}, which is too weak")
+
+
+def _is_weak(certificate: t.Any) -> bool:
     algorithm = certificate.signature_hash_algorithm
-    # A signature by itself is not looked at (RFC 5280, section 6: trust anchors).
-    if algorithm and algorithm.name in _WEAK and certificate.issuer != certificate.subject:
-        raise ValueError(f"a certificate is signed with {algorithm.name}, which is too weak")
+    return bool(algorithm) and algorithm.name in _WEAK
 
 
 def _names(certificate: t.Any) -> tuple[str, ...]:

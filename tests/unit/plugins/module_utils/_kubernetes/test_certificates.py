@@ -65,11 +65,12 @@ def refused(text):
 @pytest.mark.parametrize(("kind", "key_type"), [("P-256", "ecdsa"), ("P-521", "ecdsa"), ("rsa-2048", "rsa")])
 @pytest.mark.parametrize("form", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL])
 def test_a_certificate_and_its_key(kind, key_type, form):
-    text = certificate(kind, ("B.example", "a.example", "*.c.example")) + private(kind, form=form)
+    chain = certificate(kind, ("B.example", "a.example", "*.c.example"))
+    text = chain + private(kind, form=form)
     found = certificates.read(text, "Secret demo/a")
     assert (found.source, found.names, found.key_type) == ("Secret demo/a", ("*.c.example", "a.example", "b.example"), key_type)
     assert (found.not_before, found.not_after) == (int(START.timestamp()), int(START.timestamp()) + 90 * 86400)
-    assert found.pem == text
+    assert found.pem == chain + private(kind)
     assert certificates.read(found.pem, "x").pem == found.pem
 
 
@@ -134,11 +135,18 @@ def test_what_is_refused_and_why(text, cause):
 
 def test_a_certificate_signed_with_a_weak_digest_is_refused_as_openssl_does(monkeypatch):
     # cryptography signs with SHA-1 no more: what is weak is moved instead.
-    text = certificate(issuer="P-521") + private()
-    assert certificates.read(text, "x")
     monkeypatch.setattr(certificates, "_WEAK", ("sha256",))
-    assert "signed with sha256" in refused(text)
-    assert certificates.read(certificate() + private(), "x"), "a signature by itself is not looked at"
+    assert "signed with sha256" in refused(certificate(issuer="P-521") + private())
+    assert "signed with sha256" in refused(certificate() + private())
+    leaf = certificate(issuer="P-521", digest="sha384")
+    assert "signed with sha256" in refused(leaf + certificate("P-521", (), issuer="rsa-2048", number=1) + private())
+    assert certificates.read(leaf + certificate("P-521", (), number=1) + private(), "x").pem == leaf + private(), "no client needs the root"
+
+
+def test_a_key_whose_block_has_a_wrong_name_is_written_with_the_right_one():
+    for kind, name in (("P-256", "RSA PRIVATE KEY"), ("rsa-2048", "EC PRIVATE KEY")):
+        text = certificate(kind) + private(kind).replace("PRIVATE KEY", name)
+        assert certificates.read(text, "x").pem == certificate(kind) + private(kind)
 
 
 @given(st.data())
