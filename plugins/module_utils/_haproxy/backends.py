@@ -42,13 +42,13 @@ def assign(kind: str, needed: t.Iterable[str], before: Stock, busy: frozenset[st
     """
     wanted = sorted(set(needed))
     taken = {pools: before.taken[pools] for pools in wanted if pools in before.taken}
-    unfit = {*before.taken.values(), *taken.values(), *busy}
-    free = [name for name in before.names if name not in unfit]
+    unfit = {*before.taken.values(), *busy}
     missing = [pools for pools in wanted if pools not in taken]
     size = before.size
-    if not size or len(missing) > len(free):
-        size = -(-(size + max(0, len(missing) - len(free)) + spare) // _STEP) * _STEP
-        free += Stock(kind, size, {}).names[before.size :]
+    free = [name for name in before.names if name not in unfit]
+    while not size or len(free) < len(missing):
+        size = -(-(size + len(missing) - len(free) + spare) // _STEP) * _STEP or _STEP
+        free = [name for name in Stock(kind, size, {}).names if name not in unfit]
     taken.update(zip(missing, free))
     return Stock(kind, size, {pools: taken[pools] for pools in wanted})
 

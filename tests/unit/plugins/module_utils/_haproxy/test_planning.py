@@ -12,43 +12,41 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.northgate.edge.plugins.module_utils._core.decide import ingress_state
-from ansible_collections.northgate.edge.plugins.module_utils._core.model import (
-    Endpoint,
-    Ingress,
-    IngressController,
-    Rule,
-    Snapshot,
-)
+from ansible_collections.northgate.edge.plugins.module_utils._core.desired import EdgeOptions
+from ansible_collections.northgate.edge.plugins.module_utils._core.model import Certificate, Endpoint, Ingress, Path, Pool, Rule, Snapshot
+from ansible_collections.northgate.edge.plugins.module_utils._core.policy import Policy
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy import steps as s
-from ansible_collections.northgate.edge.plugins.module_utils._haproxy.layout import Options, layout, render
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.config import POLICIES, Options
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.layout import BACKENDS, Known, layout, render
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.planning import Current, Running, Wanted, plan
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.runtime import RunningServer
 
 CURRENT, CERTIFICATES = "/etc/haproxy/northgate/current", "/etc/haproxy/northgate/certs"
-NOTHING_LOADED = Running(frozenset({"theirs"}), {}, None, None)
+NOTHING_LOADED = Running(frozenset({"theirs"}), {}, {}, None)
+EDGE = EdgeOptions(now=1_000_000_000)
 
 
-def wanted_of(snapshots, pems):
-    laid_out = layout(ingress_state(snapshots), Options(), frozenset(pems))
-    return Wanted(
-        layout=laid_out,
-        files=render(laid_out, CURRENT, CERTIFICATES),
-        pems={name: f"secret of {name}" for name in pems},
-        routes_path=f"{CURRENT}/routes.map",
-        list_path=f"{CURRENT}/certificates.list",
-        certificate_directory=CERTIFICATES,
-    )
+def wanted_of(snapshots, certificates=(), current=Current({}, frozenset(), None), **options):
+    known = Known(current.files.get(BACKENDS, ""), current.running.busy() if current.running else frozenset())
+    laid_out = layout(ingress_state(snapshots, EDGE, certificates), Options(spare_backends=4, **options), known, CERTIFICATES)
+    return Wanted(laid_out, render(laid_out, CURRENT, CERTIFICATES), CURRENT, CERTIFICATES)
 
 
 def loaded(wanted):
     """What haproxy runs after it has read the files of ``wanted``."""
-    servers = {b: {n: RunningServer(*where, False) for n, where in of.items()} for b, of in wanted.layout.servers.items()}
+    layout_ = wanted.layout
+    servers = {b: {n: RunningServer(of.address, of.port, of.weight, False) for n, of in pods.items()} for b, pods in layout_.servers.items()}
     return Running(
-        backends=frozenset({"theirs", wanted.layout.fingerprint, *wanted.layout.servers}),
-        servers={backend: of for backend, of in servers.items() if of},
-        routes=dict(wanted.layout.routes),
-        certificates=frozenset(wanted.certificate_path(name) for name in wanted.pems),
+        backends=frozenset({"theirs", layout_.fingerprint, *(name for stock in layout_.stocks for name in stock.names)}),
+        servers={backend: pods for backend, pods in servers.items() if pods},
+        maps={name: dict(entries) for name, entries in layout_.maps.items()},
+        certificates=frozenset(wanted.certificates()),
     )
+
+
+def as_if(wanted):
+    """Current where ``wanted`` is reached."""
+    return Current(wanted.files, frozenset(wanted.layout.pems), loaded(wanted))
 
 
 def applied(current, steps, wanted):
@@ -64,56 +62,88 @@ def applied(current, steps, wanted):
                 stored.add(name)
             case s.DiscardCertificate(name):
                 stored.remove(name)
-            case s.AddServer(backend, name, address, port):
+            case s.AddServer(backend, name, server):
                 assert name not in servers.get(backend, {})
-                servers.setdefault(backend, {})[name] = RunningServer(address, port, False)
+                servers.setdefault(backend, {})[name] = RunningServer(server.address, server.port, server.weight, False)
+            case s.SetWeight(backend, name, weight):
+                servers[backend][name] = replace(servers[backend][name], weight=weight)
             case s.EnableServer(backend, name):
                 servers[backend][name] = replace(servers[backend][name], draining=False)
             case s.DrainServer(backend, name):
                 servers[backend][name] = replace(servers[backend][name], draining=True)
-            case s.ReplaceRoutes(_, routes):
-                running = replace(running, routes=dict(routes))
+            case s.ReplaceMap(name, _, entries):
+                running = replace(running, maps={**running.maps, name: dict(entries)})
             case s.AddCertificate(_, path):
                 assert path.rsplit("/", 1)[1] in stored
                 running = replace(running, certificates=running.certificates | {path})
             case s.RemoveCertificate(_, path):
                 running = replace(running, certificates=running.certificates - {path})
-    files = {**current.files, **{change.name: change.after for change in steps.files}}
-    return Current(files, frozenset(stored), running and replace(running, servers=servers))
+        if running is not None and "ng_layout_" in "".join(running.backends):
+            of_routes = {value.split("|")[2] for value in running.maps["routes.map"].values()} - {""}
+            assert all(f"{policy}/p" in running.maps[POLICIES] for policy in of_routes)
+    return Current(wanted.files if steps.files else current.files, frozenset(stored), running and replace(running, servers=servers))
 
 
-def test_a_plan_leads_to_the_wanted_state_and_then_to_an_empty_plan(snapshot_lists):
-    pem_names = st.sets(st.sampled_from(["a.pem", "b.pem", "c.pem"]))
+def test_a_plan_leads_to_the_wanted_state_and_then_to_an_empty_plan(snapshot_lists, certificate_lists):
     starts = st.sampled_from(["down", "fresh", "before"])
 
-    @given(snapshot_lists, pem_names, snapshot_lists, pem_names, starts)
-    def check(old, old_pems, new, new_pems, start):
-        before, wanted = wanted_of(old, old_pems), wanted_of(new, new_pems)
+    @given(snapshot_lists, certificate_lists, certificate_lists, st.sampled_from(["", "max-age=1"]), starts, st.booleans())
+    def check(snapshots, old_certificates, new_certificates, hsts, start, turn):
+        old, new = (snapshots[1:], snapshots) if turn else (snapshots, snapshots[1:])
+        before = wanted_of(old, old_certificates)
         current = Current({}, frozenset(), {"down": None, "fresh": NOTHING_LOADED}.get(start))
         if start == "before":
-            current = Current(before.files, frozenset(old_pems), loaded(before))
+            current = as_if(before)
+        wanted = wanted_of(new, new_certificates, current, hsts=hsts)
         first = plan(current, wanted)
         after = applied(current, first, wanted)
         assert after.files == wanted.files
-        assert after.stored == set(new_pems)
+        assert after.stored == set(wanted.layout.pems)
         assert not plan(after, wanted)
+        assert not plan(after, wanted_of(new, new_certificates, after, hsts=hsts))
         if start == "before" and before.layout.fingerprint == wanted.layout.fingerprint:
             assert first.reload_reason == ""
-        assert "secret" not in repr(first) + repr(first.diff()) + "".join(map(str, first.steps))
+        shown = repr(first.diff()) + "".join(map(str, first.steps)) + repr(first.steps)
+        assert "PRIVATE" not in shown and "A" * 64 not in repr(first.diff())
 
     check()
 
 
-def test_reload_reasons_name_the_backend():
-    ingress = Ingress("demo", "shop", "", "traefik", (Rule("shop.example", "/", "Prefix"),))
-    alpha = Snapshot("alpha", (ingress,), (IngressController("traefik", (Endpoint("10.0.0.1", 80),)),))
-    nothing, one = wanted_of([], []), wanted_of([alpha], [])
-    assert plan(Current(nothing.files, frozenset(), loaded(nothing)), one).reload_reason == "new backend ng:alpha:traefik"
-    assert plan(Current(one.files, frozenset(), loaded(one)), nothing).reload_reason == "backend ng:alpha:traefik is gone"
+def snapshot(*pods, **ingress):
+    values = {"namespace": "demo", "name": "shop", "created": "", "ingress_class": "traefik"}
+    paths = (Path(Rule("shop.example", "/", "Prefix"), "class/traefik"),)
+    return Snapshot("alpha", (Ingress(**values, paths=paths, **ingress),), (Pool("class/traefik", tuple(Endpoint(pod, 80) for pod in pods)),))
+
+
+def test_what_comes_precedes_what_leads_to_it_and_what_goes_follows():
+    before = as_if(wanted_of([snapshot("10.0.0.1", policy=Policy(max_body=1))]))
+    wanted = wanted_of([snapshot("10.0.0.2", policy=Policy(max_body=2))], current=before)
+    assert [str(step) for step in plan(before, wanted).steps] == [
+        "add server ng_h00001/alpha_10.0.0.2_80",
+        "replace policies.map: 1 added, 0 removed, 0 changed",
+        "replace routes.map: 0 added, 0 removed, 1 changed",
+        "drain server ng_h00001/alpha_10.0.0.1_80",
+        "replace policies.map: 0 added, 1 removed, 0 changed",
+    ]
+
+
+def test_reasons_for_reloads():
+    nothing = as_if(wanted_of([]))
+    assert plan(Current({}, frozenset(), NOTHING_LOADED), wanted_of([])).reload_reason == "haproxy has not loaded our configuration yet"
+    assert plan(nothing, wanted_of([snapshot("10.0.0.1")], current=nothing)).reload_reason == ""
+    assert plan(nothing, wanted_of([], current=nothing, hsts="max-age=1")).reload_reason == "frontends or options changed"
+    pools = [Pool(f"service/demo/s{number}/80") for number in range(20)]
+    paths = tuple(Path(Rule(f"h{number}.example", "/", "Prefix"), pool.name) for number, pool in enumerate(pools))
+    many = Snapshot("alpha", (Ingress("demo", "shop", "", "direct", paths),), tuple(pools))
+    assert plan(nothing, wanted_of([many], current=nothing)).reload_reason == "the stock of backends grows by 16"
+    maps = {**nothing.running.maps, "routes.map": None}
+    lost = replace(nothing, running=replace(nothing.running, maps=maps))
+    assert plan(lost, wanted_of([], current=nothing)).reload_reason == "haproxy has not loaded our maps or certificate list"
 
 
 def test_a_certificate_too_long_for_the_run_time_interface_is_loaded_by_a_reload():
-    before, wanted = wanted_of([], []), wanted_of([], ["long.pem"])
-    wanted.pems["long.pem"] = "x" * 20_000
-    reason = plan(Current(before.files, frozenset(), loaded(before)), wanted).reload_reason
-    assert reason == "certificate long.pem is too long for the run-time interface"
+    body = "\n".join(["A" * 64] * 300)
+    long = Certificate("long.pem", ("shop.example",), "rsa", 0, 2_000_000_000, f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
+    before = as_if(wanted_of([snapshot("10.0.0.1")]))
+    reason = plan(before, wanted_of([snapshot("10.0.0.1")], [long], before)).reload_reason
+    assert reason.startswith(f"certificate {CERTIFICATES}/long-") and reason.endswith("is too long for the run-time interface")

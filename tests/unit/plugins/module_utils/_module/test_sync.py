@@ -10,10 +10,11 @@ import pytest
 
 from ansible_collections.northgate.edge.plugins.module_utils._core import codec
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import ConvergeError, SnapshotError
-from ansible_collections.northgate.edge.plugins.module_utils._core.model import Snapshot
+from ansible_collections.northgate.edge.plugins.module_utils._core.model import Ingress, Path, Rule, Snapshot
 from ansible_collections.northgate.edge.plugins.module_utils._core.plan import FileChange, Plan
+from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import ShrinkLimit
 from ansible_collections.northgate.edge.plugins.module_utils._module.memory import Accepted, Inbox
-from ansible_collections.northgate.edge.plugins.module_utils._module.sync import converge, receive
+from ansible_collections.northgate.edge.plugins.module_utils._module.sync import Guard, converge, receive, remember
 
 
 class Number:
@@ -39,31 +40,67 @@ class Number:
 
 def test_a_run_applies_and_verifies_and_the_next_has_nothing_to_do():
     number = Number(1)
-    outcome = converge(number, 2, check_mode=False)
+    outcome = converge(number, lambda now: 2, check_mode=False)
     assert (number.now, bool(outcome.plan), outcome.reload_reason) == (2, True, "a reason")
-    again = converge(number, 2, check_mode=False)
+    again = converge(number, lambda now: 2, check_mode=False)
     assert (bool(again.plan), again.reload_reason) == (False, "")
 
 
 def test_check_mode_plans_the_same_and_touches_nothing():
     number = Number(1)
-    outcome = converge(number, 2, check_mode=True)
+    outcome = converge(number, lambda now: 2, check_mode=True)
     assert number.now == 1
-    assert outcome.plan == converge(Number(1), 2, check_mode=False).plan
+    assert outcome.plan == converge(Number(1), lambda now: 2, check_mode=False).plan
 
 
 def test_what_did_not_become_as_wanted_is_an_error():
     with pytest.raises(ConvergeError):
-        converge(Number(1, deaf=True), 2, check_mode=False)
+        converge(Number(1, deaf=True), lambda now: 2, check_mode=False)
 
 
-def test_a_snapshot_comes_from_this_run_or_from_memory_or_not_at_all(tmp_path):
-    inbox, accepted = Inbox(str(tmp_path)), Accepted(str(tmp_path), "module")
-    data = codec.dump(Snapshot("alpha"))
+def snapshot(cluster, routes=0):
+    paths = tuple(Path(Rule(f"h{number}.example", "/", "Prefix"), "class/traefik") for number in range(routes))
+    return Snapshot(cluster, (Ingress("demo", "shop", "2026", "traefik", paths),) if routes else ())
+
+
+@pytest.fixture
+def inbox(tmp_path):
+    """Documents by a digit, which stands for their SHA-256."""
     (tmp_path / "inbox").mkdir()
-    (tmp_path / "inbox" / ("a" * 64)).write_bytes(data)
-    accepted.write("beta", codec.dump(Snapshot("beta")))
-    received = receive(["alpha", "beta", "gamma"], {"alpha": "a" * 64}, inbox, accepted)
-    assert {name: of.observed for name, of in received.items()} == {"alpha": True, "beta": False}
+    for digit, document in {"a": snapshot("alpha"), "b": snapshot("beta", 1), "c": snapshot("alpha", 10)}.items():
+        (tmp_path / "inbox" / (digit * 64)).write_bytes(codec.dump(document))
+    return Inbox(str(tmp_path))
+
+
+def origins(received):
+    return {name: of.origin for name, of in received.items()}
+
+
+def test_a_snapshot_comes_from_this_run_or_from_memory_or_not_at_all(tmp_path, inbox):
+    accepted, guard = Accepted(str(tmp_path), "module"), Guard(ShrinkLimit())
+    accepted.write("beta", codec.dump(snapshot("beta")))
+    received = receive(["alpha", "beta", "gamma"], {"alpha": "a" * 64}, inbox, accepted, guard)
+    assert origins(received) == {"alpha": "observed", "beta": "last-known-good"}
     with pytest.raises(SnapshotError, match="for cluster beta is of cluster alpha"):
-        receive(["beta"], {"beta": "a" * 64}, inbox, accepted)
+        receive(["beta"], {"beta": "a" * 64}, inbox, accepted, guard)
+
+
+def test_what_was_served_is_remembered_and_what_shrinks_is_held_back(tmp_path, inbox):
+    accepted, guard = Accepted(str(tmp_path), "module"), Guard(ShrinkLimit())
+    many = receive(["alpha"], {"alpha": "c" * 64}, inbox, accepted, guard)
+    assert accepted.read("alpha") is None
+    remember(many, accepted)
+    held = receive(["alpha"], {"alpha": "a" * 64}, inbox, accepted, guard)["alpha"]
+    assert (held.origin, held.reason, held.snapshot, held.data) == ("held back", "10 routes become 0", snapshot("alpha", 10), None)
+    confirmed = receive(["alpha"], {"alpha": "a" * 64}, inbox, accepted, Guard(ShrinkLimit(), frozenset({"alpha"})))
+    assert origins(confirmed) == {"alpha": "observed"}
+    remember(confirmed, accepted)
+    assert accepted.read("alpha") == codec.dump(snapshot("alpha"))
+
+
+def test_memory_of_another_version_gives_way_to_a_new_snapshot_and_is_an_error_without_one(tmp_path, inbox):
+    accepted, guard = Accepted(str(tmp_path), "module"), Guard(ShrinkLimit())
+    accepted.write("alpha", b'{"version": 1}')
+    assert origins(receive(["alpha"], {"alpha": "c" * 64}, inbox, accepted, guard)) == {"alpha": "observed"}
+    with pytest.raises(SnapshotError, match="snapshot version 1"):
+        receive(["alpha"], {}, inbox, accepted, guard)
