@@ -269,7 +269,7 @@ def _cluster() -> t.Callable[..., model.Snapshot]:
     return cluster
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def pem() -> t.Callable[..., str]:
     """Makes certificates; see make_pem."""
     return make_pem

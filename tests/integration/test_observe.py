@@ -6,85 +6,185 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
+import os
 import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
 
+import ansible_collections.northgate.edge
 import pytest
 
+from ansible_collections.northgate.edge.plugins.module_utils._core import codec
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import NotObserved
-from ansible_collections.northgate.edge.plugins.module_utils._core.model import Endpoint, Rule
-from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.observe import ClusterSource, observe_all
+from ansible_collections.northgate.edge.plugins.module_utils._core.model import Endpoint, Path as IngressPath, Rule
+from ansible_collections.northgate.edge.plugins.module_utils._core.policy import CLOSED, Policy
+from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.observe import observe_all
+from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.sources import ClusterSource
+
+MODULE = Path(ansible_collections.northgate.edge.__path__[0]) / "plugins/modules/cluster_snapshot.py"
+TRAEFIK = {"service": "ingress/traefik", "port": "web", "tls_port": "websecure"}
 
 
-def source(kubeconfig, name="alpha", service="ingress/traefik", port="web", ingress_class="traefik"):
-    classes = {ingress_class: {"service": service, "port": port}}
-    return ClusterSource.parse(name, {"kubeconfig": str(kubeconfig), "ingress_classes": classes})
+def source(kubeconfig, name="alpha", service="ingress/traefik", port="web", **options):
+    classes = {"traefik": {"service": service, "port": port}}
+    return ClusterSource.parse(name, {"kubeconfig": str(kubeconfig), "ingress_classes": classes, **options})
 
 
 def observe(*sources, timeout=20.0, page_size=500):
     return observe_all(sources, timeout, page_size)
 
 
-def ingress(name, host, *paths, ingress_class="traefik"):
-    backend = {"service": {"name": "echo", "port": {"number": 80}}}
+def ingress(name, host, *paths, ingress_class="traefik", service="echo", tls=(), **annotations):
+    backend = {"service": {"name": service, "port": {"number": 80}}}
     rules = [{"host": host, "http": {"paths": [{"path": p, "pathType": kind, "backend": backend} for p, kind in paths]}}]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": {"name": name, "namespace": "ingress"},
-        "spec": {"ingressClassName": ingress_class, "rules": rules},
+        "metadata": {
+            "name": name,
+            "namespace": "ingress",
+            "annotations": {f"northgate.edge/{key.replace('_', '-')}": value for key, value in annotations.items()},
+        },
+        "spec": {"ingressClassName": ingress_class, "rules": rules, "tls": list(tls)},
+    }
+
+
+def service(name, *ports, **spec):
+    ports = [{"name": port, "port": number} for port, number in ports]
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "ingress"}, "spec": {"ports": ports, **spec}}
+
+
+def endpoint_slice(name, *endpoints, ports=(("web", 8000),)):
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": f"{name}-1", "namespace": "ingress", "labels": {"kubernetes.io/service-name": name}},
+        "addressType": "IPv4",
+        "ports": [{"name": port, "port": number, "protocol": "TCP"} for port, number in ports],
+        "endpoints": list(endpoints),
+    }
+
+
+def secret(name, kind, **data):
+    encoded = {key.replace("_", "."): base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "ingress"}, "type": kind, "data": encoded}
+
+
+def ingress_class(name, controller, **annotations):
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "IngressClass",
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": {"controller": controller},
     }
 
 
 @pytest.fixture(scope="module")
-def cluster(kubernetes):
-    """A cluster with an ingress controller's Service, its EndpointSlices and some ingresses."""
-    port = {"name": "web", "port": 8000, "protocol": "TCP"}
+def cluster(kubernetes, pem):
+    """A cluster with an ingress controller, a service for mode direct, Secrets, and some ingresses."""
     terminating = {"ready": False, "serving": True, "terminating": True}
-    service_slice = {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {"name": "traefik-1", "namespace": "ingress", "labels": {"kubernetes.io/service-name": "traefik"}},
-        "addressType": "IPv4",
-        "ports": [port],
-        "endpoints": [
-            {"addresses": ["10.1.0.1"], "conditions": {"ready": True}},
-            {"addresses": ["10.1.0.2"], "conditions": terminating},
-        ],
-    }
-    other = {**service_slice, "metadata": {"name": "other-1", "namespace": "ingress", "labels": {"kubernetes.io/service-name": "other"}}}
+    chain, _comment, key = pem("shop.example.test", "*.example.test").partition("\n# the key\n\n")
     kubernetes.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ingress"}},
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "traefik", "namespace": "ingress"},
-            "spec": {"ports": [{"name": "web", "port": 80, "targetPort": 8000}]},
-        },
-        service_slice,
-        other,
-        ingress("shop", "shop.example.test", ("/", "Prefix"), ("/exact", "Exact")),
+        service("traefik", ("web", 80), ("websecure", 443)),
+        service("echo", ("http", 80)),
+        service("old", type="ExternalName", externalName="example.com"),
+        endpoint_slice(
+            "traefik",
+            {"addresses": ["10.1.0.1"], "conditions": {"ready": True}},
+            {"addresses": ["10.1.0.2"], "conditions": terminating},
+            ports=[("web", 8000), ("websecure", 8443)],
+        ),
+        endpoint_slice("echo", {"addresses": ["10.1.0.3"]}, ports=[("http", 8080)]),
+        endpoint_slice("other", {"addresses": ["10.1.0.4"]}),
+        ingress_class("by-controller", "example.com/controller"),
+        ingress_class("foreign", "example.com/foreign"),
+        secret("cert", "kubernetes.io/tls", tls_crt=chain, tls_key=key),
+        secret("broken", "kubernetes.io/tls", tls_crt=chain, tls_key="s3cret"),
+        secret("users", "kubernetes.io/basic-auth", username="ann", password="s3cret"),
+        ingress("shop", "shop.example.test", ("/", "Prefix"), ("/exact", "Exact"), tls=[{"hosts": ["shop.example.test"], "secretName": "cert"}]),
         ingress("wild", "*.example.test", ("/", "Prefix")),
-        ingress("foreign", "foreign.example.test", ("/", "Prefix"), ingress_class="foreign"),
+        ingress("bad", "bad.example.test", ("/good", "Prefix"), ("/a b", "ImplementationSpecific")),
+        ingress("foreign", "foreign.example.test", ("/", "Prefix"), ingress_class="foreign", tls=[{"secretName": "cert"}]),
+        ingress("other", "other.example.test", ("/", "Prefix"), ingress_class="by-controller"),
+        ingress("direct", "direct.example.test", ("/", "Prefix"), ingress_class="direct"),
+        ingress("gone", "gone.example.test", ("/", "Prefix"), ingress_class="direct", service="gone"),
+        ingress("external", "external.example.test", ("/", "Prefix"), ingress_class="direct", service="old"),
+        ingress("auth", "auth.example.test", ("/", "Prefix"), basic_auth_secret="users"),
+        ingress("closed", "closed.example.test", ("/", "Prefix"), basic_auth_secret="none", tls=[{"secretName": "broken"}]),
         *(ingress(f"many-{n}", f"host-{n}.example.test", ("/", "Prefix")) for n in range(12)),
     )
     return kubernetes
 
 
+def everything(kubeconfig):
+    return source(
+        kubeconfig,
+        ingress_classes={"traefik": TRAEFIK, "direct": {"mode": "direct"}},
+        ingress_controllers={"example.com/controller": TRAEFIK},
+        default_backend={"service": "ingress/echo", "port": "http"},
+    )
+
+
 def test_a_snapshot_holds_what_the_cluster_offers(cluster):
-    snapshot = observe(source(cluster.kubeconfig))["alpha"]
-    found = {ingress.name: ingress.rules for ingress in snapshot.ingresses}
-    assert found["shop"] == (Rule("shop.example.test", "/", "Prefix"), Rule("shop.example.test", "/exact", "Exact"))
-    assert "foreign" not in found and "wild" not in found
-    assert snapshot.controllers[0].endpoints == (
+    snapshot = observe(everything(cluster.kubeconfig))["alpha"]
+    found = {ingress.name: ingress for ingress in snapshot.ingresses}
+    assert found["shop"].paths == tuple(IngressPath(Rule("shop.example.test", *rule), "class/traefik") for rule in (("/", "Prefix"), ("/exact", "Exact")))
+    assert found["wild"].hosts == ("*.example.test",)
+    assert [path.rule.path for path in found["bad"].paths] == ["/good"]
+    assert "foreign" not in found
+    assert found["other"].paths[0].pool == "class/by-controller"
+    assert found["auth"].policy == Policy(users=(hashlib.sha256(b"ann:s3cret").hexdigest().upper(),))
+    assert found["closed"].policy == CLOSED
+    pools = {pool.name: pool for pool in snapshot.pools}
+    assert pools["class/traefik"].endpoints == pools["class/by-controller"].endpoints == (
         Endpoint("10.1.0.1", 8000),
         Endpoint("10.1.0.2", 8000, ready=False, serving=True, terminating=True),
     )
-    assert ["Ingress ingress/wild"] == [q.object for q in snapshot.quarantined]
+    assert [endpoint.port for endpoint in pools["class/traefik"].passthrough] == [8443, 8443]
+    assert pools["service/ingress/echo/80"].endpoints == pools[snapshot.default_pool].endpoints == (Endpoint("10.1.0.3", 8080),)
+    assert pools["service/ingress/gone/80"].endpoints == pools["service/ingress/old/80"].endpoints == ()
+    assert [(c.source, c.names) for c in snapshot.certificates] == [("Secret ingress/cert", ("*.example.test", "shop.example.test"))]
+    assert [(q.object, q.field) for q in snapshot.quarantined] == [
+        ("Ingress ingress/bad", "spec.rules[0].http.paths[1].path"),
+        ("Ingress ingress/closed", "annotation northgate.edge/basic-auth-secret"),
+        ("Ingress ingress/external", "backend service"),
+        ("Ingress ingress/gone", "backend service"),
+        ("Secret ingress/broken", "data"),
+    ]
+    assert "s3cret" not in str(snapshot.quarantined)
 
 
 def test_pages_give_the_same_snapshot_as_one_list(cluster):
-    whole = observe(source(cluster.kubeconfig))
-    assert observe(source(cluster.kubeconfig), page_size=3) == whole
+    whole = observe(everything(cluster.kubeconfig))
+    assert observe(everything(cluster.kubeconfig), page_size=3) == whole
+
+
+def test_without_the_permission_a_secret_is_named_with_the_way_out_and_the_cluster_is_served(cluster, tmp_path):
+    name = "lister"
+    rules = [
+        {"apiGroups": ["networking.k8s.io", "discovery.k8s.io", ""], "resources": ["ingresses", "ingressclasses", "services", "endpointslices"], "verbs": ["list"]}
+    ]
+    group = "rbac.authorization.k8s.io"
+    binding = {"roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name}, "subjects": [{"apiGroup": group, "kind": "User", "name": "nobody"}]}
+    cluster.apply(
+        {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules},
+        {"apiVersion": f"{group}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name}, **binding},
+    )
+    try:
+        (tmp_path / "lister").write_text(cluster.kubeconfig_for("nobody-token"))
+        snapshot = observe(source(tmp_path / "lister"))["alpha"]
+    finally:
+        cluster.kubectl("delete", "clusterrolebinding,clusterrole", name)
+    causes = {q.object: q.cause for q in snapshot.quarantined}
+    assert "HTTP 403" in causes["Secret ingress/cert"] and "cluster_access_secrets" in causes["Secret ingress/cert"]
+    assert {i.name: i.policy for i in snapshot.ingresses}["auth"] == CLOSED
+    assert {i.name: i.policy for i in snapshot.ingresses}["shop"] == Policy()
 
 
 def test_a_cluster_that_fails_is_told_with_its_reason_and_the_others_go_on(cluster, tmp_path):
@@ -110,8 +210,8 @@ def test_a_cluster_that_fails_is_told_with_its_reason_and_the_others_go_on(clust
     assert str(tmp_path / "missing") in reasons["missing"]
     assert "HTTP 403" in reasons["nobody"] and "cluster_access.yml" in reasons["nobody"]
     assert "HTTP 401" in reasons["stranger"]
-    assert "Service ingress/none of ingress class traefik" in reasons["no-service"]
-    assert "'admin' is no port of the Service; its ports are web/80" in reasons["no-port"]
+    assert "ingress class traefik: there is no Service ingress/none" in reasons["no-service"]
+    assert "'admin' is no port of Service ingress/traefik; its ports are web/80" in reasons["no-port"]
 
 
 def test_a_cluster_that_does_not_answer_is_given_up_after_its_time(cluster, tmp_path):
@@ -128,3 +228,52 @@ def test_a_cluster_that_does_not_answer_is_given_up_after_its_time(cluster, tmp_
             silent.accept()
     assert results["alpha"].ingresses
     assert isinstance(results["silent"], NotObserved)
+
+
+def run_module(tmp_path, program=None, **parameters):
+    """The result of the module cluster_snapshot, run as Ansible runs it; or as ``program`` runs it."""
+    arguments = {"ANSIBLE_MODULE_ARGS": {"path": str(tmp_path / "snapshots"), "_ansible_remote_tmp": str(tmp_path), **parameters}}
+    command = [sys.executable, *(["-c", program] if program else [str(MODULE)])]
+    done = subprocess.run(command, input=json.dumps(arguments), capture_output=True, text=True, check=False, timeout=120, env=dict(os.environ))
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_module_writes_a_secret_file_and_tells_no_secret(cluster, tmp_path):
+    options = {"kubeconfig": str(cluster.kubeconfig), "ingress_classes": {"traefik": TRAEFIK}}
+    missing = {"kubeconfig": str(tmp_path / "missing"), "ingress_classes": {}}
+    clusters = {"alpha": options, "beta": missing}
+    file = tmp_path / "snapshots" / "alpha.json"
+
+    assert run_module(tmp_path, clusters=clusters, _ansible_check_mode=True)["changed"]
+    assert not file.exists()
+    first = run_module(tmp_path, clusters=clusters, _ansible_diff=True)
+    assert first["changed"] and not run_module(tmp_path, clusters=clusters)["changed"]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    snapshot = codec.load(file.read_bytes(), "alpha")
+    assert {key: first["clusters"]["alpha"][key] for key in ("observed", "ingresses", "routes", "pools", "certificates")} == {
+        "observed": True,
+        "ingresses": len(snapshot.ingresses),
+        "routes": len(snapshot.ingresses) + 1,
+        "pools": 1,
+        "certificates": 1,
+    }
+    assert str(tmp_path / "missing") in first["clusters"]["beta"]["reason"]
+    assert "BEGIN PRIVATE KEY" in file.read_text() and "BEGIN PRIVATE KEY" not in json.dumps(first)
+    assert "(secret " in first["diff"][0]["after"] and first["diff"][0]["before"] == ""
+
+    cluster_gone = run_module(tmp_path, clusters={"alpha": {**options, "kubeconfig": str(tmp_path / "missing")}}, _ansible_diff=True)
+    assert cluster_gone["changed"] and not file.exists()
+    assert cluster_gone["diff"][0]["before"] == first["diff"][0]["after"]
+
+
+def test_the_module_says_which_library_or_option_is_wrong(tmp_path):
+    result = run_module(tmp_path, clusters={"alpha": {"kubeconfig": "/k", "ingress_classes": {"x": {}}}})
+    assert result["failed"] and result["msg"] == "clusters.alpha.ingress_classes.x.service: is missing"
+    hidden = (
+        "import importlib.util as util, runpy; real = util.find_spec; "
+        "util.find_spec = lambda name, *rest: None if name == 'kubernetes' else real(name, *rest); "
+        f"runpy.run_path({str(MODULE)!r}, run_name='__main__')"
+    )
+    result = run_module(tmp_path, program=hidden, clusters={})
+    assert result["failed"] and "Failed to import the required Python library (kubernetes)" in result["msg"]
