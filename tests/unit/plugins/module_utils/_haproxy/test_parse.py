@@ -59,7 +59,11 @@ def test_routes_policies_servers_and_certificates_are_read_as_they_were_written(
     check()
 
 
-@given(st.sets(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)), min_size=1, max_size=4), st.integers(0, 32))
+# The model has no IPv4 addresses in IPv6.
+ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6).filter(lambda address: int(address) >> 32 != 0xFFFF))
+
+
+@given(st.sets(ADDRESSES, min_size=1, max_size=4), st.integers(0, 32))
 def test_networks_of_any_length_are_read_as_they_were_written(addresses, length):
     networks = tuple(str(ipaddress.ip_network((int(a), length if a.version == 4 else 4 * length), strict=False)) for a in addresses if a.version == 4)
     networks += tuple(str(ipaddress.IPv6Network((int(a), 3 * length + 1), strict=False)) for a in addresses if a.version == 6)
