@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .desired import HOST_SCOPE, NEWEST, NOBODY, OPEN_SCOPE, EdgeOptions, PoolName, Route
 from .model import Ingress, Quarantined, Rule
-from .policy import CLOSED
+from .policy import CLOSED, NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,8 @@ class Claims:
         for claim in self._by_age(canaries):
             if claim.ingress.namespace != winner.ingress.namespace:
                 self._refuse(claim, f"{_claimed(claim)} belongs to {winner.ingress} of another namespace")
+            elif claim.ingress.policy not in (NONE, winner.ingress.policy):
+                self._refuse(claim, f"a canary has the annotations of {winner.ingress}, and these are others")
             elif pools and (claim.ingress.canary_weight != weight or claim.cluster in pools):
                 self._refuse(claim, f"{_claimed(claim)} has a canary already")
             else:

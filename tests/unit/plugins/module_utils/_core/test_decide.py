@@ -111,6 +111,9 @@ def test_canaries():
     ]
     foreign = replace(canary, namespace="evil")
     assert ingress_state([snapshot("alpha", foreign, ingress())]).routes[ROOT].canary == ()
+    protected = replace(canary, policy=Policy(allow=("10.0.0.0/8",)))
+    state = ingress_state([snapshot("alpha", protected, ingress())])
+    assert state.routes[ROOT].canary == () and "a canary has the annotations of Ingress demo/shop" in causes(state)[0]
     second = replace(canary, name="second", canary_weight=30)
     state = ingress_state([snapshot("alpha", canary, second, ingress())])
     assert state.routes[ROOT].canary_weight == 20 and "has a canary already" in causes(state)[0]
