@@ -76,7 +76,7 @@ def _publish(access: Access, publication: Publication, timeout: float, page_size
     try:
         client = Client(access.kubeconfig, access.context, timeout)
         try:
-            changes, unchanged = publication.compare(client.list(f"{_ROOT}/ingresses", page_size))
+            changes, unchanged = client.read(f"{_ROOT}/ingresses", publication.compare, page_size)
         finally:
             client.close()
         if check_mode or not changes:
