@@ -11,9 +11,9 @@ import subprocess
 import sys
 import tempfile
 
-from ansible_collections.northgate.edge.plugins.module_utils._core import decide, model
-from ansible_collections.northgate.edge.plugins.module_utils._haproxy import layout
-from figure import CouldNotMeasure, Figure
+from ansible_collections.northgate.edge.plugins.module_utils._core import decide, desired, model
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy import config, layout, servers
+from figure import CouldNotMeasure, Figure, Measurement
 from processes import cores, cpu_seconds, free_port, haproxy, wrk, wrk_script
 
 HOSTS = 5000
@@ -22,6 +22,9 @@ ROUNDS = 5
 SECONDS = 3
 CONNECTIONS = 32
 GOAL = 20
+POOL = "class/traefik"
+# What only serves the look-up of the route.
+LOOKUPS = ("set-var-fmt(txn.ng_key)", "set-var-fmt(txn.ng_other)", "set-var(txn.ng_route)", "unless { var(txn.ng_route)")
 
 SETTINGS = """\
 global
@@ -38,13 +41,13 @@ defaults ng_defaults
 METHOD = f"""\
 {HOSTS:,} exact hosts, a third of them offered by two clusters, are rendered as `haproxy_ingress` renders them: one map. The chain has the
 same frontend and the same backends, but for each host one `acl h_N hdr_reg(host) -i ^host-N\\.example\\.test(:\\d+)?$` and one
-`use_backend ... if h_N` instead of the look-up. Each runs in a haproxy of its own with one thread, pinned to one core; the other core
+`use_backend ... if h_N` instead of the look-ups. Each runs in a haproxy of its own with one thread, pinned to one core; the other core
 has wrk, with {CONNECTIONS} connections that are kept alive and hosts chosen at random, and the server behind both: a haproxy that
 returns 200. All on loopback. {ROUNDS} rounds of {SECONDS} seconds each, in turn; the figure is the median of the rounds' ratios of
 requests a second. Any answer but 200 makes the measurement fail."""
 
 
-def measure() -> Figure:
+def measure() -> Measurement:
     """Requests a second of our layout, divided by those of the chain.
 
     Raises CouldNotMeasure when a haproxy does not start or a request is not answered.
@@ -54,7 +57,7 @@ def measure() -> Figure:
         directory = pathlib.Path(name)
         answer, ours, chain = free_port(), free_port(), free_port()
         _write_configurations(directory, answer, ours, chain)
-        script = wrk_script(directory, HOSTS, HOST)
+        script = wrk_script(directory / "hosts.lua", (HOST % number for number in range(1, HOSTS + 1)))
         with (
             haproxy(directory / "answer.cfg", load_core, (answer,)),
             haproxy(directory / "ours.cfg", haproxy_core, (ours,)) as our_process,
@@ -65,13 +68,12 @@ def measure() -> Figure:
                 row = [_one(process, port, script, load_core) for process, port in ((our_process, ours), (chain_process, chain))]
                 print(f"  round {number + 1} of {ROUNDS}: map {row[0][0]:,.0f}/s, chain {row[1][0]:,.0f}/s", file=sys.stderr)
                 rounds.append(row)
-    return Figure(
-        name=f"dispatch_{HOSTS}_hosts_map_over_regex_chain",
-        value=statistics.median(map_[0] / chain_[0] for map_, chain_ in rounds),
-        unit="times",
-        goal=GOAL,
-        method=METHOD,
-        details=(
+    value = statistics.median(map_[0] / chain_[0] for map_, chain_ in rounds)
+    return Measurement(
+        "A map instead of a chain of rules",
+        (Figure(f"dispatch_{HOSTS}_hosts_map_over_regex_chain", value, "times", at_least=GOAL),),
+        METHOD,
+        (
             ("", "requests/s (median)", "requests/s (least to most)", "haproxy's processor time a request (median)"),
             _row("map (ours)", [row[0] for row in rounds]),
             _row("chain of regular expressions", [row[1] for row in rounds]),
@@ -81,7 +83,7 @@ def measure() -> Figure:
 
 def _one(process: subprocess.Popen, port: int, script: pathlib.Path, core: int) -> tuple[float, float]:
     before = cpu_seconds(process)
-    rate = wrk(port, script, core, CONNECTIONS, SECONDS)
+    rate = wrk({f"http://127.0.0.1:{port}": script}, core, CONNECTIONS, SECONDS)
     return rate, (cpu_seconds(process) - before) / (rate * SECONDS) * 1e6
 
 
@@ -96,42 +98,41 @@ def _write_configurations(directory: pathlib.Path, answer: int, ours: int, chain
         f"{SETTINGS}frontend answer from ng_defaults\n    bind 127.0.0.1:{answer}\n    http-request return status 200\n",
         encoding="utf-8",
     )
-    for name, port, change in (("ours", ours, lambda text, _routes: text), ("chain", chain, _as_chain)):
-        options = layout.Options(http_bind=(f"127.0.0.1:{port}",), https_bind=())
-        wanted = layout.layout(_desired_state(answer), options, frozenset())
-        for file, text in layout.render(wanted, str(directory), str(directory)).items():
-            if file == layout.CONFIG:
-                # No checks: they would be one more thing that differs from run to run.
-                text = SETTINGS + change(text.replace(layout.SERVER_OPTIONS, ""), wanted.routes)
-                file = f"{name}.cfg"
-            (directory / file).write_text(text, encoding="utf-8")
+    options = config.Options(http_bind=(f"127.0.0.1:{ours}",), https_bind=())
+    wanted = layout.layout(_desired_state(answer), options, layout.Known(), str(directory))
+    texts = layout.render(wanted, str(directory), str(directory))
+    # No checks: they would be one more thing that differs from run to run.
+    ours_text = texts.pop(layout.CONFIG).replace(servers.CHECK_OPTIONS, "")
+    for name, text in texts.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    chain_text = _as_chain(ours_text, wanted.maps[config.ROUTES]).replace(f"127.0.0.1:{ours}", f"127.0.0.1:{chain}")
+    for name, text in (("ours", ours_text), ("chain", chain_text)):
+        (directory / f"{name}.cfg").write_text(SETTINGS + text, encoding="utf-8")
 
 
-def _desired_state(answer: int) -> model.IngressState:
+def _desired_state(answer: int) -> desired.IngressState:
     def snapshot(cluster: str, every: int) -> model.Snapshot:
-        rules = tuple(model.Rule(HOST % number, "/", model.PREFIX) for number in range(1, HOSTS + 1, every))
-        return model.Snapshot(
-            cluster,
-            (model.Ingress("bench", "hosts", "2026-01-01T00:00:00Z", "traefik", rules),),
-            (model.IngressController("traefik", (model.Endpoint("127.0.0.1", answer),)),),
-        )
+        rules = (model.Rule(HOST % number, "/", model.PREFIX) for number in range(1, HOSTS + 1, every))
+        paths = tuple(model.Path(rule, POOL) for rule in rules)
+        ingress = model.Ingress("bench", "hosts", "2026-01-01T00:00:00Z", "traefik", paths)
+        return model.Snapshot(cluster, (ingress,), (model.Pool(POOL, (model.Endpoint("127.0.0.1", answer),)),))
 
     return decide.ingress_state([snapshot("alpha", 1), snapshot("beta", 3)])
 
 
-def _as_chain(config: str, routes: dict[str, str]) -> str:
+def _as_chain(text: str, routes: dict[str, str]) -> str:
     chain = []
-    for key, backend in routes.items():
-        host = key.removesuffix("/")
+    for key, value in routes.items():
+        host, backend = key.removesuffix("/"), value.partition("|")[0]
         number = host.removeprefix("host-").removesuffix(".example.test")
         # haproxy's parser takes one level of backslashes away.
         pattern = host.replace(".", "\\\\.")
         chain += [f"    acl h_{number} hdr_reg(host) -i ^{pattern}(:\\\\d+)?$", f"    use_backend {backend} if h_{number}"]
     lines, found = [], 0
-    for line in config.splitlines():
-        if "set-var-fmt(txn.ng_key)" in line:
+    for line in text.splitlines():
+        if any(word in line for word in LOOKUPS):
             continue
-        if "map_beg(" in line:
+        if "use_backend %[var(txn.ng_backend)]" in line:
             found += 1
             lines += chain
             continue

@@ -11,31 +11,40 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured value with its goal, which is a lower bound in the same unit.
-
-    ``method`` says how it was measured and ``details`` is a table (first row: heading) of what
-    it was made from, both for docs/performance.md.
-    """
+    """A measured value and its goal, in the same unit: it has to be at least, or at most, as much."""
 
     name: str
     value: float
     unit: str
-    goal: float
-    method: str
-    details: tuple[tuple[str, ...], ...] = ()
+    at_least: float | None = None
+    at_most: float | None = None
 
     @property
     def reached(self) -> bool:
         """Whether the goal is reached."""
-        return self.value >= self.goal
+        return (self.at_least is None or self.value >= self.at_least) and (self.at_most is None or self.value <= self.at_most)
 
     def line(self) -> str:
         """``NAME VALUE UNIT GOAL ok|short``"""
-        return f"{self.name} {self.value:.1f} {self.unit} >={self.goal:g} {'ok' if self.reached else 'short'}"
+        bounds = [f"{sign}{bound:g}" for sign, bound in ((">=", self.at_least), ("<=", self.at_most)) if bound is not None]
+        return f"{self.name} {self.value:.4g} {self.unit} {','.join(bounds)} {'ok' if self.reached else 'short'}"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Figures that were measured together, for docs/performance.md.
+
+    ``method`` says how, and ``details`` is a table (first row: heading) of what they were made from.
+    """
+
+    title: str
+    figures: tuple[Figure, ...]
+    method: str
+    details: tuple[tuple[str, ...], ...] = ()
 
 
 class CouldNotMeasure(Exception):
     """The figure has no value: something that it needs is missing or answered wrongly."""
 
 
-Measure = t.Callable[[], Figure]
+Measure = t.Callable[[], Measurement]

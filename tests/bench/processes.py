@@ -13,21 +13,27 @@ import re
 import socket
 import subprocess
 import time
+import typing as t
 
 from figure import CouldNotMeasure
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 
-# Requests for every host are made before the clock runs, so that wrk costs the same for each.
+# Requests for every host are made before the clock runs, so that wrk costs the same for each. The address of
+# all of them is this machine's, whatever name (for TLS, that is the server name) the URL has.
 _WRK_SCRIPT = """
-local requests, hosts = {}, %d
+local hosts = {%s}
+local requests = {}
+function wrk.resolve(host, service)
+   wrk.addrs = wrk.lookup("127.0.0.1", service)
+end
 function init(arguments)
-   math.randomseed(%d)
-   for i = 1, hosts do
-      requests[i] = wrk.format("GET", "/", {Host = string.format("%s", i)})
+   math.randomseed(1)
+   for i, host in ipairs(hosts) do
+      requests[i] = wrk.format("GET", "/", {Host = host, Connection = "%s"})
    end
 end
-function request() return requests[math.random(hosts)] end
+function request() return requests[math.random(#requests)] end
 function done(summary, latency, all)
    io.write(string.format('{"requests": %%d, "microseconds": %%d, "status": %%d, "socket": %%d}',
       summary.requests, summary.duration, summary.errors.status,
@@ -52,16 +58,16 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def haproxy(config: pathlib.Path, core: int, ports: tuple[int, ...]):
+def haproxy(config: pathlib.Path, core: int, ports: tuple[int, ...], *options: str):
     """haproxy with ``config`` on ``core``, once it listens on ``ports``; its output is in ``config``.log."""
     with open(f"{config}.log", "w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            ["taskset", "-c", str(core), "haproxy", "-db", "-f", str(config)],
+            ["taskset", "-c", str(core), "haproxy", *(options or ("-db",)), "-f", str(config)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
         )
         try:
             deadline = time.monotonic() + START_SECONDS
-            while not all(_listens(port) for port in ports):
+            while not all(listens(port) for port in ports):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise CouldNotMeasure(f"haproxy does not start:\n{pathlib.Path(log.name).read_text('utf-8')}")
                 time.sleep(0.05)
@@ -71,7 +77,8 @@ def haproxy(config: pathlib.Path, core: int, ports: tuple[int, ...]):
             process.wait(timeout=10)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody listens on a TCP port of 127.0.0.1."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
@@ -82,23 +89,30 @@ def cpu_seconds(process: subprocess.Popen) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def wrk_script(directory: pathlib.Path, hosts: int, pattern: str) -> pathlib.Path:
-    """A script for wrk that asks for ``hosts`` hosts at random; ``pattern`` names one, with %d for its number."""
-    script = directory / "hosts.lua"
-    script.write_text(_WRK_SCRIPT % (hosts, 1, pattern), encoding="utf-8")
-    return script
+def wrk_script(path: pathlib.Path, hosts: t.Iterable[str], connection: str = "keep-alive") -> pathlib.Path:
+    """A script for wrk, in ``path``, that asks for ``hosts`` at random; ``connection``: keep-alive or close."""
+    path.write_text(_WRK_SCRIPT % (", ".join(f'"{host}"' for host in hosts), connection), encoding="utf-8")
+    return path
 
 
-def wrk(port: int, script: pathlib.Path, core: int, connections: int, seconds: int) -> float:
-    """Requests a second that the server on ``port`` answers with 200."""
-    result = subprocess.run(
-        ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s",
-         "-s", str(script), f"http://127.0.0.1:{port}"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds + 30, check=False,
-    )
-    summary = re.search(r"\{.*\}", result.stdout)
-    if result.returncode or not summary:
-        raise CouldNotMeasure(f"wrk failed: {result.stdout}{result.stderr}")
+def wrk(urls: dict[str, pathlib.Path], core: int, connections: int, seconds: int) -> float:
+    """Requests a second that are answered with 200, of one wrk for each URL and script, with ``connections`` together."""
+    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections // len(urls)}", f"-d{seconds}s", "--timeout", "10s", "-s"]
+    running = [
+        subprocess.Popen([*command, str(script), url], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for url, script in urls.items()
+    ]
+    return sum(_rate(process, seconds) for process in running)
+
+
+def _rate(process: subprocess.Popen, seconds: int) -> float:
+    try:
+        output, _nothing = process.communicate(timeout=seconds + 30)
+    finally:
+        process.kill()
+    summary = re.search(r"\{.*\}", output)
+    if process.returncode or not summary:
+        raise CouldNotMeasure(f"wrk failed: {output}")
     counts = json.loads(summary[0])
     if counts["status"] or counts["socket"] or not counts["requests"]:
         raise CouldNotMeasure(f"not every request was answered with 200: {counts}")

@@ -1,10 +1,14 @@
 # Copyright (c) northgate.edge contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measures every figure, prints one line for each and writes docs/performance.md; run by ``make bench``."""
+"""Measures figures and prints one line for each; run by ``make bench``.
+
+Without arguments it measures all of them and writes docs/performance.md; with names of measures only these.
+"""
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import os
 import pathlib
@@ -12,10 +16,19 @@ import platform
 import subprocess
 import sys
 
+import churn
+import converge
 import dispatch
-from figure import CouldNotMeasure, Figure, Measure
+import serve
+from figure import CouldNotMeasure, Measure, Measurement
 
-MEASURES: tuple[Measure, ...] = (dispatch.measure,)
+MEASURES: dict[str, Measure] = {
+    "dispatch": dispatch.measure,
+    "serve": serve.measure,
+    "churn": churn.measure,
+    "converge": converge.measure,
+}
+ALL = "all"
 DOCUMENT = pathlib.Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 HEADING = """\
 # Performance
@@ -26,15 +39,23 @@ Written by `make bench`, which prints one line for each figure: `NAME VALUE UNIT
 
 def main() -> int:
     """Returns 1 when a figure could not be measured; the document is then left as it is."""
-    figures = []
-    for measure in MEASURES:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("measure", nargs="*", choices=[ALL, *MEASURES], default=ALL, help="default: all")
+    names = parser.parse_args().measure
+    chosen = list(MEASURES) if ALL in names else list(names)
+    measured = []
+    for name in chosen:
         try:
-            figures.append(measure())
+            measured.append(MEASURES[name]())
         except (CouldNotMeasure, OSError, subprocess.SubprocessError) as error:
-            print(f"bench: {measure.__module__} could not be measured: {error}", file=sys.stderr)
+            print(f"bench: {name} could not be measured: {error}", file=sys.stderr)
             return 1
-        print(figures[-1].line(), flush=True)
-    DOCUMENT.write_text(document(figures, conditions()), encoding="utf-8")
+        for figure in measured[-1].figures:
+            print(figure.line(), flush=True)
+    if chosen == list(MEASURES):
+        DOCUMENT.write_text(document(measured, conditions()), encoding="utf-8")
+    else:
+        print(document(measured, conditions()), file=sys.stderr)
     return 0
 
 
@@ -45,15 +66,16 @@ def conditions() -> str:
     return f"Measured on {datetime.date.today()} with haproxy {version} on {system}, {os.cpu_count()} cores ({platform.machine()})."
 
 
-def document(figures: list[Figure], where: str) -> str:
-    """docs/performance.md: the figures' lines, then each one's method and details."""
-    parts = [HEADING, where, "", "```", *(figure.line() for figure in figures), "```", ""]
-    for figure in figures:
-        parts += [f"## {figure.name}", "", figure.method, ""]
-        for number, row in enumerate(figure.details):
+def document(measured: list[Measurement], where: str) -> str:
+    """docs/performance.md: the figures' lines, then the method and details of each measurement."""
+    parts = [HEADING, where, "", "```", *(figure.line() for one in measured for figure in one.figures), "```", ""]
+    for one in measured:
+        parts += [f"## {one.title}", "", one.method, ""]
+        for number, row in enumerate(one.details):
             parts.append("| " + " | ".join(row) + " |")
             if number == 0:
                 parts.append("|" + " --- |" * len(row))
+        parts.append("")
     return "\n".join(parts).rstrip() + "\n"
 
 
