@@ -7,7 +7,6 @@ Each test leaves the lab as it found it. After the first converge nothing here n
 """
 from __future__ import annotations
 
-import concurrent.futures
 import json
 
 import pytest
@@ -71,47 +70,48 @@ def test_a_host_comes_and_goes(mode):
 
 
 @pytest.fixture
-def slow_rollouts():
-    """The pods of a rollout follow one another slowly enough for runs of converge.yml in between. Yields what is rolled."""
-    rolled = [(cluster, *deployment) for cluster in clusters.CLUSTERS for deployment in ((NAMESPACE, "echo"), ("traefik", "traefik"))]
+def rollouts():
+    """Deployments whose old pods stay until all new ones have been ready for as long as ``patch`` says."""
+    deployments = [("alpha", NAMESPACE, "echo"), ("beta", NAMESPACE, "echo"), ("alpha", "traefik", "traefik")]
 
     def patch(seconds):
-        for cluster, namespace, name in rolled:
-            kubectl(cluster, "-n", namespace, "patch", "deployment", name, "-p", json.dumps({"spec": {"minReadySeconds": seconds}}))
-    patch(10)
-    yield rolled
+        spec = {"minReadySeconds": seconds, "strategy": {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}}
+        for cluster, namespace, name in deployments:
+            kubectl(cluster, "-n", namespace, "patch", "deployment", name, "-p", json.dumps({"spec": spec}))
+    yield deployments, patch
     patch(0)
 
 
-def test_pods_are_rolled(slow_rollouts):
-    """All pods of echo and of Traefik are replaced. Websockets are only on what is not: they end with their pods."""
+def test_pods_are_rolled(rollouts):
+    """All pods of echo are replaced, and all of Traefik in alpha. Websockets are on others only, for they end with their pods."""
+    deployments, patch = rollouts
     calm = "https://secret.direct.example.test"
     with Traffic([*URLS, "https://alpha.example.test/"], [f"{calm}/ws", f"{calm}/x/ws"], loops=5) as traffic:
-        old = {cluster: clusters.pods(cluster, "echo") for cluster in clusters.CLUSTERS}
-        for cluster, namespace, name in slow_rollouts:
+        old = set().union(*(clusters.pods(*entry) for entry in deployments))
+        patch(500)
+        for cluster, namespace, name in deployments:
             kubectl(cluster, "-n", namespace, "rollout", "restart", f"deployment/{name}")
-        reasons = set()
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            waiting = [pool.submit(clusters.wait_deployed, cluster, name, namespace) for cluster, namespace, name in slow_rollouts]
-            while not all(future.done() for future in waiting):
-                reasons |= converge().reload_reasons
-            for future in waiting:
-                future.result()
+        eventually(lambda: all(len(clusters.pods(*entry)) == 4 for entry in deployments), 90, "new pods beside the old ones")
+        reasons = converge().reload_reasons
+        patch(0)
+        for cluster, namespace, name in deployments:
+            clusters.wait_deployed(cluster, name, namespace)
         reasons |= converge().reload_reasons
-        new = {cluster: clusters.pods(cluster, "echo") for cluster in clusters.CLUSTERS}
+        new = set().union(*(clusters.pods(*entry) for entry in deployments))
         replies = ask(question("direct.example.test", scheme="https", times=24))
     assert traffic.lost == {}
     assert reasons == set()
-    assert all(not old[cluster] & new[cluster] for cluster in clusters.CLUSTERS)
-    assert {reply.json["pod"] for reply in replies} == new["alpha"] | new["beta"]
+    assert (len(new), old & new) == (6, set())
+    answered = {reply.json["pod"] for reply in replies}
+    assert len(answered) == 4 and answered < new
 
 
 def test_websockets_of_pods_that_go_are_told_so():
     """A websocket can't outlive its pod: it ends with a goodbye, and the next one opens at once."""
     with Traffic(["https://direct.example.test/"], ["https://direct.example.test/ws"] * 4) as traffic:
-        gone = sorted(clusters.pods("alpha", "echo"))[0]
+        gone = sorted(clusters.pods("alpha", NAMESPACE, "echo"))[0]
         kubectl("alpha", "-n", NAMESPACE, "delete", "pod", gone)
-        clusters.wait_deployed("alpha", "echo")
+        clusters.wait_deployed("alpha", "echo", NAMESPACE)
         run = converge()
     assert (traffic.summary["failed"], traffic.summary["websockets_broken"]) == (0, 0), traffic.summary
     assert 0 < traffic.summary["websockets_ended"] < 4

@@ -66,10 +66,20 @@ def ask(*questions: dict[str, Any]) -> list[Reply]:
     return [Reply(**{"times": [], "serial": "", "names": [], **entry}) for entry in json.loads(text)]
 
 
-def outcomes(host: str, paths: Sequence[str], router: str = "r1", **more: Any) -> dict[str, str]:
-    """Return the outcome of each path."""
-    replies = ask(*(question(host, path, router, **more) for path in paths))
-    return {path: reply.outcome for path, reply in zip(paths, replies, strict=True)}
+def everywhere(*questions: dict[str, Any]) -> dict[str, list[Reply]]:
+    """Let the client ask each router all questions, in one process, and return the replies by router."""
+    replies = ask(*({**entry, "address": address} for address in ROUTERS.values() for entry in questions))
+    share = len(replies) // len(ROUTERS)
+    return {router: replies[number * share:(number + 1) * share] for number, router in enumerate(ROUTERS)}
+
+
+def outcomes(*questions: dict[str, Any]) -> list[str]:
+    """Return the outcome of each question (asked once); of each router, where they differ."""
+    found = []
+    for replies in zip(*everywhere(*questions).values(), strict=True):
+        seen = {reply.outcome for reply in replies}
+        found.append(seen.pop() if len(seen) == 1 else ", ".join(f"{name}: {reply.outcome}" for name, reply in zip(ROUTERS, replies, strict=True)))
+    return found
 
 
 class Traffic:

@@ -57,9 +57,9 @@ def wait_deployed(cluster: str, name: str, namespace: str = NAMESPACE) -> None:
     kubectl(cluster, "-n", namespace, "rollout", "status", f"deployment/{name}", "--timeout=150s", timeout=160)
 
 
-def pods(cluster: str, app: str) -> set[str]:
+def pods(cluster: str, namespace: str, app: str) -> set[str]:
     """Return the names of an application's pods that are ready."""
-    items = get(cluster, "-n", NAMESPACE, "pods", "-l", f"app={app}")["items"]
+    items = get(cluster, "-n", namespace, "pods", "-l", f"app={app}")["items"]
     return {item["metadata"]["name"] for item in items if "deletionTimestamp" not in item["metadata"] and _is_ready(item)}
 
 

@@ -15,6 +15,8 @@ from . import websocket
 from .wire import SECONDS, Broken, Connection, Router
 
 MOST_REASONS = 10
+# How much of an unwanted answer a reason quotes.
+SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Load:
             connection.close()
             raise Broken(f"no answer within {SECONDS:.0f} s") from error
         if answer.status != self.plan.status:
-            raise Broken(f"status {answer.status}")
+            raise Broken(f"status {answer.status}: {answer.body[-SHOWN:]!r}")
         return connection if connection.reusable else _closed(connection)
 
     async def _websocket(self, url: str, number: int) -> None:

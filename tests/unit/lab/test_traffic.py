@@ -60,9 +60,9 @@ def test_requests_are_counted_and_end_with_their_number():
 
 
 def test_a_wrong_status_fails_with_its_reason():
-    summary = run_load(Server([b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"] * 9), urls=("http://a/y",), pause=0.0, requests=2)
+    summary = run_load(Server([b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno"] * 9), urls=("http://a/y",), pause=0.0, requests=2)
     assert summary.failed == 2
-    assert summary.reasons[0].endswith("http://a/y: status 503")
+    assert summary.reasons[0].endswith("http://a/y: status 503: b'no'")
 
 
 def test_a_kept_alive_connection_that_closes_is_no_failure_but_a_new_one_is():
