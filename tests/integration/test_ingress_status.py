@@ -195,16 +195,16 @@ def test_an_account_that_may_not_write_is_told_what_to_run(site):
 def test_an_ingress_that_changed_or_went_away_meanwhile_is_left_to_the_next_run(site, monkeypatch):
     names = ["changed", "gone", "renewed", "same"]
     site.ingresses(*names)
-    listed = Client.list
+    read = Client.read
 
-    def list_and_lose(self, *arguments, **query):
-        found = list(listed(self, *arguments, **query))
+    def read_and_lose(self, *arguments, **query):
+        found = read(self, *arguments, **query)
         site.kubernetes.kubectl("label", "ingress", "changed", "-n", SPACE, "a=b")
         site.kubernetes.kubectl("delete", "ingress", "gone", "renewed", "-n", SPACE)
         site.ingresses("renewed")
         return found
 
-    monkeypatch.setattr(Client, "list", list_and_lose)
+    monkeypatch.setattr(Client, "read", read_and_lose)
     wanted = Publication("alpha", {f"{SPACE}/{name}": frozenset({Address("ip", V4)}) for name in names})
     outcome = publish_all([(Access("alpha", str(site.kubernetes.kubeconfig), None), wanted)], 20.0, 500, False)["alpha"]
     assert ([change.name for change in outcome.changes], outcome.conflicts, outcome.failed) == ([f"{SPACE}/same"], 2, "")
@@ -227,9 +227,9 @@ def test_a_mistake_in_the_inventory_is_named(site):
 
 @pytest.fixture
 def task():
-    """The last task of converge.yml."""
+    """The last task of converge.yml, with the variables of its play."""
     [play] = yaml.safe_load((COLLECTION / "playbooks/converge.yml").read_text("utf-8"))
-    return {**play["tasks"][-1], "register": "result"}
+    return {**play["tasks"][-1], "vars": play["vars"], "register": "result"}
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_the_playbook_tells_of_groups_with_a_router_that_converged(site, task, f
             "outer": {"asn": 64501, "clusters": ["alpha"], "ingress_addresses": [OTHER]},
             "mute": {"asn": 64502, "clusters": ["alpha"]},
         },
-        "northgate_snapshot_directory": str(site.snapshots),
+        "northgate_snapshots": str(site.snapshots),
         "failing": failing,
     }
     routers = {"r1": "edge", "r2": "edge", "r3": "outer", "r4": "mute"}

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 import readme
 import yaml
-from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.observe import ClusterSource
+from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.sources import ClusterSource
 
 ROOT = readme.README.parent
 TEXT = readme.README.read_text("utf-8")
