@@ -181,9 +181,9 @@ def server_states(answer: str) -> dict[str, dict[str, State]]:
 
 def certificate_list(text: str) -> dict[str, tuple[str, ...]]:
     """Server names by path of the PEM file, from a crt-list or haproxy's answer that shows one."""
-    lines = (line.split() for line in text.splitlines() if line and not line.startswith("#"))
+    lines = (line.split() for line in text.splitlines() if not line.startswith("#"))
     # haproxy writes the number of the line after the path.
-    return {re.sub(r"\.pem:\d+$", ".pem", words[0]): tuple(words[1:]) for words in lines}
+    return {re.sub(r"\.pem:\d+$", ".pem", words[0]): tuple(words[1:]) for words in lines if words}
 
 
 @dataclass(frozen=True)

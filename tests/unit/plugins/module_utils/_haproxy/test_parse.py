@@ -148,7 +148,7 @@ def test_certificates_of_many_answers():
 
 
 def test_lines_of_haproxys_certificate_list_lose_their_numbers():
-    answer = "# /current/certificates.list\n/certs/a.pem:1 a.example *.b.example\n\n"
+    answer = "# /current/certificates.list\n/certs/a.pem:1 a.example *.b.example\n \n"
     assert parse.certificate_list(answer) == {"/certs/a.pem": ("a.example", "*.b.example")}
 
 
