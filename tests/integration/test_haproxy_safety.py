@@ -120,6 +120,17 @@ def test_an_old_haproxy_is_refused_by_its_version(tmp_path):
         thread.join(10)
 
 
+def test_a_missing_socket_is_named_and_the_files_are_right(haproxy, pods, cluster):
+    haproxy.bring(cluster("alpha", [ROOT], [pods("a1").port]))
+    os.rename(haproxy.socket, haproxy.socket + ".away")
+    with pytest.raises(ConvergeError, match="does not answer on .*worker.sock; the files are right.*systemctl start haproxy"):
+        haproxy.bring(cluster("alpha", [ROOT, NEW], [pods("a2").port]))
+    assert haproxy.get("shop.example.test")[1]["pod"] == "a1"
+    os.rename(haproxy.socket + ".away", haproxy.socket)
+    haproxy.bring(cluster("alpha", [ROOT, NEW], [pods("a3").port]))
+    assert haproxy.get("new.example.test")[1]["pod"] == "a3"
+
+
 def test_a_reload_whose_worker_has_not_loaded_our_files_goes_back(haproxy, pods, cluster, monkeypatch):
     a1 = pods("a1")
     haproxy.bring(cluster("alpha", [ROOT], [a1.port]))

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import typing as t
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import ansible_collections.northgate.edge
@@ -18,6 +19,7 @@ import pytest
 
 from ansible_collections.northgate.edge.plugins.module_utils._core import codec
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Endpoint, Ingress, Path as Route, Pool, Rule, Snapshot
+from ansible_collections.northgate.edge.plugins.module_utils._module.memory import lock
 
 
 class Site:
@@ -169,6 +171,19 @@ def test_hosts_without_certificate_and_certificates_that_expire_are_told(site, h
     assert result["hosts_without_certificate"] == ["plain.example.test"]
     assert len(result["expiring_certificates"]) == 1 and "shop.pem (shop.example.test) expires on" in result["expiring_certificates"][0]
     assert haproxy.get("plain.example.test")[0] == 200
+
+
+def test_two_runs_at_once_wait_for_one_another(site, haproxy, pods):
+    site.offer("alpha", pods("a1").port, "shop.example.test")
+    site.run("alpha")
+    site.offer("alpha", pods("a2").port, "shop.example.test", "new.example.test")
+    with ThreadPoolExecutor(1) as other:
+        with lock(str(site.state_dir), 5):
+            assert "another run has held" in site.run("alpha", lock_timeout=1)["msg"]
+            waiting = other.submit(site.run, "alpha")
+            assert haproxy.get("new.example.test")[0] == 404
+        assert waiting.result()["changed"]
+    assert haproxy.get("new.example.test")[0] == 200
 
 
 def test_the_administrators_choices_are_checked(site, pods):
