@@ -37,6 +37,8 @@ class Rule:
             raise InvalidValue("host", f"{self.host!r} is not in lower case")
         if syntax.path(self.path, "path") != self.path:
             raise InvalidValue("path", f"{self.path!r} is not in its canonical form")
+        if self.path_type == PREFIX and self.path.endswith("/") and self.path != "/":
+            raise InvalidValue("path", f"{self.path!r} is the same prefix without its last slash")
         if self.path_type not in (EXACT, PREFIX):
             raise InvalidValue("pathType", f"{self.path_type!r} is neither {EXACT} nor {PREFIX}")
 
@@ -47,6 +49,9 @@ class Path:
 
     rule: Rule
     pool: str
+
+    def __post_init__(self) -> None:
+        syntax.pool_name(self.pool, "pool")
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -84,6 +89,8 @@ class Ingress:
         syntax.dns_label(self.namespace, "metadata.namespace")
         syntax.dns_subdomain(self.name, "metadata.name")
         syntax.dns_subdomain(self.ingress_class, "spec.ingressClassName")
+        if self.default_pool:
+            syntax.pool_name(self.default_pool, "default_pool")
         if self.canary_weight is not None and not 0 <= self.canary_weight <= 100:
             raise InvalidValue("canary-weight", f"{self.canary_weight} is no percentage (0 to 100)")
 
@@ -205,3 +212,5 @@ class Snapshot:
 
     def __post_init__(self) -> None:
         syntax.dns_label(self.cluster, "cluster")
+        if self.default_pool:
+            syntax.pool_name(self.default_pool, "default_pool")

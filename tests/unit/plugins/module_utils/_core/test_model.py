@@ -35,11 +35,14 @@ def certificate(**changes):
         (lambda: Rule("A.example", "/", "Prefix"), "host"),
         (lambda: Rule("a.*.example", "/", "Prefix"), "host"),
         (lambda: Rule("a.example", "/%41", "Prefix"), "path"),
+        (lambda: Rule("a.example", "/foo/", "Prefix"), "path"),
         (lambda: Rule("a.example", "/", "ImplementationSpecific"), "pathType"),
+        (lambda: Path(Rule("a.example", "/", "Prefix"), "class/a b"), "pool"),
         (lambda: Tls(("bad host",), "x"), "spec.tls.hosts"),
         (lambda: Ingress("../etc", "a", "", "c"), "metadata.namespace"),
         (lambda: Ingress("demo", "a\nb", "", "c"), "metadata.name"),
         (lambda: Ingress("demo", "a", "", ""), "spec.ingressClassName"),
+        (lambda: Ingress("demo", "a", "", "c", default_pool="c"), "default_pool"),
         (lambda: Ingress("demo", "a", "", "c", canary_weight=101), "canary-weight"),
         (lambda: Endpoint("fe80::1%eth0", 80), "address"),
         (lambda: Endpoint("FD00::1", 80), "address"),
@@ -51,6 +54,7 @@ def certificate(**changes):
         (lambda: certificate(key_type="dsa"), "key_type"),
         (lambda: certificate(pem=PEM + "\n" + PEM), "pem"),
         (lambda: Snapshot("a/b"), "cluster"),
+        (lambda: Snapshot("alpha", default_pool="class/\n"), "default_pool"),
     ],
 )
 def test_what_is_not_canonical_is_refused(make, field):
