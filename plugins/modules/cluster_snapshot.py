@@ -18,6 +18,7 @@ description:
     and stops nothing; its file is removed, so that no old observation is taken for a new one.
     Routers serve it on from what they accepted last.
   - Runs on the controller. The file of a cluster that did not change does not change.
+  - Beside it is C(CLUSTER.status.json) with the addresses in the status of its ingresses, for M(northgate.edge.ingress_status).
 extends_documentation_fragment:
   - northgate.edge.attributes
 requirements:
@@ -135,7 +136,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.northgate.edge.plugins.module_utils._core import codec
+from ansible_collections.northgate.edge.plugins.module_utils._core import codec, status
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import NorthgateError, NotObserved, SnapshotError
 from ansible_collections.northgate.edge.plugins.module_utils._io.atomic import write
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.observe import observe_all
@@ -145,20 +146,19 @@ from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.sources
 MOST_WARNINGS = 20
 
 
-def update(path, result, check_mode):
-    """Writes, or removes, the file of one cluster. Returns its bytes before and after."""
+def update(path, after, check_mode):
+    """Writes a file, or removes it when there is nothing to write. Returns its bytes before."""
     try:
         with open(path, "rb") as file:
             before = file.read()
     except FileNotFoundError:
         before = b""
-    after = b"" if isinstance(result, NotObserved) else codec.dump(result)
     if not check_mode and after != before:
         if after:
             write(path, after)
         else:
             os.unlink(path)
-    return before, after
+    return before
 
 
 def shown(data, name):
@@ -204,14 +204,19 @@ def main():
     changed, clusters, diff = False, {}, []
     try:
         sources = [ClusterSource.parse(name, options) for name, options in sorted(module.params["clusters"].items())]
-        for name, result in observe_all(sources, module.params["timeout"], module.params["page_size"]).items():
-            before, after = update(os.path.join(module.params["path"], name + ".json"), result, module.check_mode)
+        statuses = {}
+        for name, result in observe_all(sources, module.params["timeout"], module.params["page_size"], statuses).items():
+            observed = not isinstance(result, NotObserved)
+            after = codec.dump(result) if observed else b""
+            before = update(os.path.join(module.params["path"], name + ".json"), after, module.check_mode)
+            # For ingress_status, at the end of the same run.
+            update(os.path.join(module.params["path"], name + ".status.json"), status.dump(statuses[name]) if observed else b"", module.check_mode)
             if before != after:
                 changed = True
                 if module._diff:
                     diff.append({"before_header": name, "after_header": name, "before": shown(before, name), "after": shown(after, name)})
             clusters[name] = told(result)
-            if isinstance(result, NotObserved):
+            if not observed:
                 module.warn("cluster %s is not observed: %s" % (name, result))
             for skipped in clusters[name]["quarantined"][:MOST_WARNINGS]:
                 module.warn("skipped: %s" % skipped)

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from ansible_collections.northgate.edge.plugins.module_utils._core import codec, model
-from ansible_collections.northgate.edge.plugins.module_utils._core.status import Address, Publication
+from ansible_collections.northgate.edge.plugins.module_utils._core.status import Address, Publication, dump
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.client import Client
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.status import Access, publish_all
 
@@ -131,6 +131,15 @@ def test_a_run_writes_what_differs_and_the_next_nothing(site):
     again = site.run(V6, V4)
     assert not again["changed"] and again["diff"] == [] and counts(again) == [0, 0, 4, 0]
     assert site.versions() == after
+
+
+def test_a_cluster_of_which_all_was_seen_to_be_right_is_not_asked(site):
+    site.observed(shop="shop.example")
+    seen = {f"{SPACE}/shop": frozenset({Address("ip", "192.0.2.80")}), f"{SPACE}/foreign": frozenset()}
+    (site.snapshots / "alpha.status.json").write_bytes(dump(seen))
+    site.clusters["alpha"]["kubeconfig"] = "/nowhere"
+    assert counts(site.run("192.0.2.80")) == [0, 0, 1, 0]
+    assert "/nowhere" in site.run("192.0.2.81")["clusters"]["alpha"]["failed"]
 
 
 def test_names_are_published_as_host_names(site):

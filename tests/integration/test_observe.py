@@ -19,7 +19,7 @@ from pathlib import Path
 import ansible_collections.northgate.edge
 import pytest
 
-from ansible_collections.northgate.edge.plugins.module_utils._core import codec
+from ansible_collections.northgate.edge.plugins.module_utils._core import codec, status
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import NotObserved
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Endpoint, Path as IngressPath, Rule
 from ansible_collections.northgate.edge.plugins.module_utils._core.policy import CLOSED, Policy
@@ -251,6 +251,8 @@ def test_the_module_writes_a_secret_file_and_tells_no_secret(cluster, tmp_path):
     assert first["changed"] and not run_module(tmp_path, clusters=clusters)["changed"]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     snapshot = codec.load(file.read_bytes(), "alpha")
+    seen = status.load((tmp_path / "snapshots" / "alpha.status.json").read_bytes())
+    assert {f"{ingress.namespace}/{ingress.name}" for ingress in snapshot.ingresses} <= set(seen)
     assert {key: first["clusters"]["alpha"][key] for key in ("observed", "ingresses", "routes", "pools", "certificates")} == {
         "observed": True,
         "ingresses": len(snapshot.ingresses),
@@ -263,7 +265,7 @@ def test_the_module_writes_a_secret_file_and_tells_no_secret(cluster, tmp_path):
     assert "(secret " in first["diff"][0]["after"] and first["diff"][0]["before"] == ""
 
     cluster_gone = run_module(tmp_path, clusters={"alpha": {**options, "kubeconfig": str(tmp_path / "missing")}}, _ansible_diff=True)
-    assert cluster_gone["changed"] and not file.exists()
+    assert cluster_gone["changed"] and not list(file.parent.iterdir())
     assert cluster_gone["diff"][0]["before"] == first["diff"][0]["after"]
 
 

@@ -10,6 +10,7 @@ is while none of its routers converged, for then nobody knows better.
 
 from __future__ import annotations
 
+import json
 import reprlib
 import typing as t
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from .model import Snapshot
 
 Object = dict[str, t.Any]
 
+VERSION = 1
 _IP, _HOSTNAME, _OTHER = "ip", "hostname", "other"
 
 
@@ -63,6 +65,11 @@ class Address:
 
     def entry(self) -> dict[str, str]:
         return {self.kind: self.value}
+
+
+Addresses = frozenset[Address]
+# What the status of each ingress holds, by NAMESPACE/NAME.
+Statuses = dict[str, Addresses]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,18 +155,48 @@ class Publication:
         """From all ingresses of the cluster (raw): what must change, and how many are right. Those that are not ``wanted`` are passed over."""
         found: dict[str, Change | None] = {}
         for raw in ingresses:
-            metadata = _dict(raw.get("metadata"))
-            name = f"{metadata.get('namespace')}/{metadata.get('name')}"
+            name, before = seen(raw)
             if name in self.wanted:
-                found[name] = self._change(name, str(metadata.get("resourceVersion")), raw)
+                found[name] = self._change(name, str(_dict(raw.get("metadata")).get("resourceVersion")), before)
         changes = [found[name] for name in sorted(found)]
         return [change for change in changes if change], changes.count(None)
 
-    def _change(self, name: str, version: str, raw: Object) -> Change | None:
-        entries = _dict(_dict(raw.get("status")).get("loadBalancer")).get("ingress")
-        before = {Address.of_entry(entry) for entry in (entries if isinstance(entries, list) else ())}
-        after = self.wanted[name] | (self.kept & before)
+    def _change(self, name: str, version: str, before: Addresses) -> Change | None:
+        after = self._after(name, before)
         return None if before == after else Change(self.cluster, name, tuple(sorted(before)), tuple(sorted(after)), version)
+
+    def _after(self, name: str, before: Addresses) -> Addresses:
+        return self.wanted[name] | (self.kept & before)
+
+    def fulfilled(self, statuses: Statuses) -> int | None:
+        """How many ingresses are as they should be when all in ``statuses`` are, otherwise None."""
+        ours = statuses.keys() & self.wanted.keys()
+        return len(ours) if all(self._after(name, statuses[name]) == statuses[name] for name in ours) else None
+
+
+def seen(raw: Object) -> tuple[str, Addresses]:
+    """The name of an ingress (raw), as NAMESPACE/NAME, and what its status holds."""
+    metadata = _dict(raw.get("metadata"))
+    entries = _dict(_dict(raw.get("status")).get("loadBalancer")).get("ingress")
+    addresses = frozenset(Address.of_entry(entry) for entry in (entries if isinstance(entries, list) else ()))
+    return f"{metadata.get('namespace')}/{metadata.get('name')}", addresses
+
+
+def dump(statuses: Statuses) -> bytes:
+    """A file of statuses that were seen."""
+    rows = {name: [[address.kind, address.value] for address in sorted(addresses)] for name, addresses in statuses.items()}
+    return json.dumps({"version": VERSION, "ingresses": rows}, sort_keys=True, separators=(",", ":")).encode()
+
+
+def load(data: bytes) -> Statuses:
+    """The statuses in such a file; none of a file that is of another version, or damaged, for it only saves a look."""
+    try:
+        document = json.loads(data)
+        if document["version"] != VERSION:
+            return {}
+        return {name: frozenset(Address(kind, value) for kind, value in rows) for name, rows in document["ingresses"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _dict(value: t.Any) -> Object:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from .._core.errors import InvalidValue, NorthgateError, NotObserved
 from .._core.model import Certificate, Ingress, Snapshot
 from .._core.policy import CLOSED
+from .._core.status import Statuses, seen
 from . import decode, pools, secrets, services
 from .annotations import field
 from .classes import Classes
@@ -25,18 +26,24 @@ _AT_ONCE = 16
 _CLASSES, _INGRESSES = (f"/apis/networking.k8s.io/v1/{kind}" for kind in ("ingressclasses", "ingresses"))
 
 
-def observe_all(sources: t.Sequence[ClusterSource], timeout: float, page_size: int) -> dict[str, Snapshot | NotObserved]:
-    """One snapshot, or the reason why there is none, for each cluster. ``timeout`` in seconds, for each cluster."""
+def observe_all(
+    sources: t.Sequence[ClusterSource], timeout: float, page_size: int, statuses: dict[str, Statuses] | None = None
+) -> dict[str, Snapshot | NotObserved]:
+    """One snapshot, or the reason why there is none, for each cluster. ``timeout`` in seconds, for each cluster.
+
+    ``statuses``, where given, gets what the status of each cluster's ingresses holds.
+    """
+    of_all: dict[str, Statuses] = {} if statuses is None else statuses
     with ThreadPoolExecutor(max_workers=min(_AT_ONCE, len(sources)) or 1) as pool:
-        results = pool.map(lambda source: _observe(source, timeout, page_size), sources)
+        results = pool.map(lambda source: _observe(source, timeout, page_size, of_all.setdefault(source.name, {})), sources)
         return {source.name: result for source, result in zip(sources, results)}
 
 
-def _observe(source: ClusterSource, timeout: float, page_size: int) -> Snapshot | NotObserved:
+def _observe(source: ClusterSource, timeout: float, page_size: int, statuses: Statuses) -> Snapshot | NotObserved:
     try:
         client = Client(source.kubeconfig, source.context, timeout)
         try:
-            return snapshot(source, client, page_size)
+            return snapshot(source, client, page_size, statuses)
         finally:
             client.close()
     except NotObserved as error:
@@ -47,11 +54,11 @@ def _observe(source: ClusterSource, timeout: float, page_size: int) -> Snapshot 
         return NotObserved(f"{type(error).__name__}: {error}", "This is a defect: please report it")
 
 
-def snapshot(source: ClusterSource, client: Client, page_size: int) -> Snapshot:
-    """Reads one cluster; raises NotObserved when any part of it can't be read."""
+def snapshot(source: ClusterSource, client: Client, page_size: int, statuses: Statuses | None = None) -> Snapshot:
+    """Reads one cluster; raises NotObserved when any part of it can't be read. ``statuses``, where given, is filled."""
     quarantine = Quarantine(source.name)
     classes = client.read(_CLASSES, lambda items: Classes(source, items), page_size)
-    drafts = client.read(_INGRESSES, lambda items: list(_drafts(items, classes, quarantine)), page_size)
+    drafts = client.read(_INGRESSES, lambda items: list(_drafts(items, classes, quarantine, statuses)), page_size)
     found = services.read(client, pools.wanted(source, classes.sources, drafts), page_size, quarantine)
     of_all = pools.of_classes(classes.sources, found) + pools.of_ingresses(drafts, classes.sources, found, quarantine)
     if source.default_backend:
@@ -69,10 +76,13 @@ def snapshot(source: ClusterSource, client: Client, page_size: int) -> Snapshot:
     )
 
 
-def _drafts(items: t.Iterable[t.Any], classes: Classes, quarantine: Quarantine) -> t.Iterator[Draft]:
+def _drafts(items: t.Iterable[t.Any], classes: Classes, quarantine: Quarantine, statuses: Statuses | None) -> t.Iterator[Draft]:
     for raw in items:
         ours = classes.of(raw) if type(raw) is dict else None
         if ours is not None:
+            if statuses is not None:
+                name, addresses = seen(raw)
+                statuses[name] = addresses
             draft = decode.ingress(raw, ours, classes.sources[ours], quarantine)
             if draft:
                 yield draft

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Ingress, Path, Quarantined, Rule, Snapshot
 from ansible_collections.northgate.edge.plugins.module_utils._core.policy import CLOSED
-from ansible_collections.northgate.edge.plugins.module_utils._core.status import Address, Group, Publication, publications
+from ansible_collections.northgate.edge.plugins.module_utils._core.status import Address, Group, Publication, dump, load, publications, seen
 
 V4, V6, OTHER = "192.0.2.80", "2001:db8::80", "192.0.2.99"
 
@@ -131,6 +131,23 @@ def test_ingresses_that_are_not_ours_are_passed_over():
 
 def test_an_ingress_that_a_list_begun_again_holds_twice_counts_once():
     assert publication(V4).compare([raw(OTHER), raw(V4)]) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("of_shop", "of_other", "right"),
+    [((V4, OTHER), (V4,), 2), ((V4,), (V4,), 2), ((OTHER,), (V4,), None), ((), (V4,), None), ((V4, V6), (V4,), None)],
+)
+def test_statuses_that_were_seen_are_right_or_have_to_be_looked_at_again(of_shop, of_other, right):
+    found = Publication("alpha", {"demo/shop": frozenset({Address("ip", V4)}), "demo/other": frozenset({Address("ip", V4)})}, frozenset({Address("ip", OTHER)}))
+    statuses = dict(map(seen, [raw(*of_shop), raw(*of_other, name="other"), raw(V6, name="foreign")]))
+    assert found.fulfilled(load(dump(statuses))) == right
+    assert (found.compare([raw(*of_shop), raw(*of_other, name="other")])[0] == []) == bool(right)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"version": 0, "ingresses": {}}', b'{"version": 1, "ingresses": {"demo/shop": 7}}'])
+def test_a_file_of_statuses_that_is_damaged_tells_nothing(data):
+    assert load(data) == {}
+    assert not publication(V4).fulfilled(load(data))
 
 
 @pytest.mark.parametrize(

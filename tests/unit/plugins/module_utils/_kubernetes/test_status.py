@@ -38,10 +38,10 @@ class _Client:
         self.api, self.kubeconfig = api, kubeconfig
         api.opened += 1
 
-    def list(self, path, page_size):
+    def read(self, path, build, page_size):
         if self.kubeconfig in self.api.unreadable:
             raise self.api.unreadable[self.kubeconfig]
-        return iter([{"metadata": {"namespace": "demo", "name": name, "resourceVersion": "1"}} for name in NAMES])
+        return build(iter([{"metadata": {"namespace": "demo", "name": name, "resourceVersion": "1"}} for name in NAMES]))
 
     def close(self):
         self.api.opened -= 1
