@@ -4,7 +4,7 @@ export LC_ALL := C.UTF-8
 SCENARIO ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-unit test-integration test-lab lint sanity build bench
+.PHONY: help demo demo-down test test-unit test-integration test-lab lint sanity build bench fuzz
 
 help: ## lists the targets
 	@awk -F ': ## ' '/^[a-z-]+: ## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,3 +38,6 @@ test-lab: ## molecule scenarios and the demo on the lab's guests; SCENARIO=defau
 
 bench: ## measures what docs/performance.md promises, and rewrites it
 	@tests/tools/part bench
+
+fuzz: ## 100,000 cases of each property test against the real haproxy; NORTHGATE_FUZZ_CASES sets another number
+	@tests/tools/part fuzz
