@@ -96,7 +96,8 @@ def _resolved(rule: Rule, route: Route, names: set[str], options: EdgeOptions) -
     if route.passthrough:
         return replace(route, pools=(), redirect=True)
     wanted = options.redirect if route.policy.redirect is None else route.policy.redirect
-    return replace(route, redirect=wanted and bool(rule.host) and matching.covers(names, rule.host))
+    redirect = wanted and bool(rule.host) and matching.covers(names, rule.host)
+    return replace(route, redirect=True) if redirect else route
 
 
 def _pools(snapshots: t.Iterable[Snapshot], used: set[PoolName]) -> dict[PoolName, Pool]:

@@ -15,6 +15,7 @@ identifier: it is shown to people, who could try passwords against it.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import ipaddress
 import typing as t
@@ -69,9 +70,10 @@ def routes(state: IngressState, backends: dict[str, str]) -> tuple[dict[str, str
     return entries, of_policies
 
 
+@functools.lru_cache(maxsize=1024)
 def _asks(policy: Policy) -> bool:
     """Whether there is more to do than to redirect, which the route itself says."""
-    return policy is not NONE and replace(policy, redirect=None) != NONE
+    return replace(policy, redirect=None) != NONE
 
 
 def pools_name(pools: t.Iterable[t.Any]) -> str:
