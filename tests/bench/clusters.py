@@ -41,7 +41,10 @@ class Cluster:
         addresses = [f"192.0.2.{number}" for number in (1, 2, 3)]
         self._api.apply(
             *({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in ("bench", "traefik")),
-            {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "traefik"}, "spec": {"controller": "traefik.io/ingress-controller"}},
+            {
+                "apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "traefik"},
+                "spec": {"controller": "traefik.io/ingress-controller"},
+            },
             {"apiVersion": "v1", "kind": "Service", "metadata": controller, "spec": {"ports": [{"name": "web", "port": 80, "targetPort": 8000}]}},
             {
                 "apiVersion": "discovery.k8s.io/v1",

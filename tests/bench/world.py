@@ -304,7 +304,7 @@ class World:
 
 def _answering(haproxy: edge.HAProxy, most: int, until: str) -> t.Iterator[str]:
     """Pods that answer for a host of all controllers, one request each; without the affinity that the load may have."""
-    host = next(iter(STEADY))
+    host = list(STEADY)[0]
     for _number in range(most):
         status, body = haproxy.get(host)
         yield body["pod"] if status == 200 else f"status {status}"

@@ -28,7 +28,8 @@ frontend pod
     bind 127.0.0.1:{tls} ssl crt {root}/pod.pem ca-file {root}/client-ca.pem verify optional alpn h2,http/1.1
     bind 127.0.0.1:{h2c} proto h2
     bind 127.0.0.1:{proxy} accept-proxy
-    http-request return status 200 content-type text/plain lf-string "version %[req.ver] sni %[ssl_fc_sni] client %[ssl_c_s_dn(cn)] from %[src] host %[req.hdr(host)]"
+    http-request set-var-fmt(txn.told) "version %[req.ver] sni %[ssl_fc_sni] client %[ssl_c_s_dn(cn)] from %[src]"
+    http-request return status 200 content-type text/plain lf-string "%[var(txn.told)] host %[req.hdr(host)]"
 """
 
 

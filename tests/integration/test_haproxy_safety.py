@@ -65,11 +65,7 @@ def test_a_run_that_dies_anywhere_is_repaired_by_the_next(haproxy, pods, cluster
     while True:
         assert haproxy.bring(before, pems=old, redirect=False).reload_reason == ""
 
-        def work():
-            die_after(operations)
-            haproxy.bring(after, pems=new)
-
-        if in_a_child(work) == 0:
+        if in_a_child(lambda most=operations: (die_after(most), haproxy.bring(after, pems=new))) == 0:
             break
         died += 1
         assert haproxy.get("shop.example.test")[0] == 200

@@ -168,7 +168,11 @@ def test_pages_give_the_same_snapshot_as_one_list(cluster):
 def test_without_the_permission_a_secret_is_named_with_the_way_out_and_the_cluster_is_served(cluster, tmp_path):
     name = "lister"
     rules = [
-        {"apiGroups": ["networking.k8s.io", "discovery.k8s.io", ""], "resources": ["ingresses", "ingressclasses", "services", "endpointslices"], "verbs": ["list"]}
+        {
+            "apiGroups": ["networking.k8s.io", "discovery.k8s.io", ""],
+            "resources": ["ingresses", "ingressclasses", "services", "endpointslices"],
+            "verbs": ["list"],
+        }
     ]
     group = "rbac.authorization.k8s.io"
     binding = {"roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name}, "subjects": [{"apiGroup": group, "kind": "User", "name": "nobody"}]}

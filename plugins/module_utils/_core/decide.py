@@ -17,9 +17,11 @@ from .claims import Claim, Claims, Key
 from .desired import EdgeOptions, IngressState, PoolName, Route
 from .model import PREFIX, Certificate, Ingress, Pool, Quarantined, Rule, Snapshot
 
+_DEFAULTS = EdgeOptions()
+
 
 def ingress_state(
-    snapshots: t.Iterable[Snapshot], options: EdgeOptions = EdgeOptions(), certificates: t.Iterable[Certificate] = ()
+    snapshots: t.Iterable[Snapshot], options: EdgeOptions = _DEFAULTS, certificates: t.Iterable[Certificate] = ()
 ) -> IngressState:
     """What a router that serves the clusters of ``snapshots`` must offer by HTTP(S).
 

@@ -169,7 +169,7 @@ def _dispatch(scheme: str) -> list[str]:
         "http-request normalize-uri path-strip-dot if unusual",
         "http-request normalize-uri path-strip-dotdot full if unusual",
         'http-request set-var-fmt(txn.ng_path) "%[path]/?"',
-        f"http-request set-var-fmt(txn.ng_key) \"%[var(txn.ng_host)]%[var(txn.ng_path)]\"",
+        'http-request set-var-fmt(txn.ng_key) "%[var(txn.ng_host)]%[var(txn.ng_path)]"',
         f"http-request set-var(txn.ng_route) var(txn.ng_key),{routes}",
     ]
     wildcard = '"{}%[var(txn.ng_host),regsub(^[^.]*,*)]%[var(txn.ng_path)]"'

@@ -22,7 +22,7 @@ import typing as t
 from collections import defaultdict
 from dataclasses import replace
 
-from .._core.desired import IngressState, Route, Served
+from .._core.desired import IngressState, Served
 from .._core.model import EXACT, PREFIX, Rule
 from .._core.policy import NONE, Policy
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from .._core.desired import DRAIN, STANDBY, IngressState, PoolName, Share
-from .._core.model import Endpoint, Pool, PoolTls
+from .._core.model import Endpoint, PoolTls
 
 # A server added at run time gets no default-server, so each one carries all its options.
 CHECK_OPTIONS = "check inter 2s fastinter 500ms fall 2 rise 2 observe layer4 error-limit 3 on-error mark-down"

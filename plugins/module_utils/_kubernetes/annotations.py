@@ -69,7 +69,7 @@ def parse(annotations: Object) -> Asked:
         try:
             if name not in _PARSERS:
                 unknown.append((field(syntax.shown(name).strip("'")), f"is unknown; known are {', '.join(sorted(_PARSERS))}"))
-            elif type(ours[name]) is not str:
+            elif not isinstance(ours[name], str):
                 raise InvalidValue(name, f"{syntax.shown(ours[name])} is no text")
             else:
                 values |= _PARSERS[name](ours[name])

@@ -37,7 +37,7 @@ class Classes:
         if name is None:
             annotations = mapping(mapping(ingress.get("metadata")).get("annotations"))
             name = annotations.get(_LEGACY, self.default)
-        return name if type(name) is str and name in self.sources else None
+        return name if isinstance(name, str) and name in self.sources else None
 
 
 def _read(raw: t.Any) -> tuple[str, str, str, bool] | None:

@@ -89,7 +89,7 @@ def _mistaken(asked: Asked, source: ClassSource, label: str, quarantine: Quarant
 
 
 def _created(value: object) -> str:
-    if type(value) is str and _CREATED.fullmatch(value):
+    if isinstance(value, str) and _CREATED.fullmatch(value):
         return value
     raise InvalidValue("metadata.creationTimestamp", f"{syntax.shown(value)} is no time in UTC")
 
@@ -111,7 +111,7 @@ class _Reader:
         for number, rule in enumerate(self._list(raw, "spec.rules")):
             where = f"spec.rules[{number}]"
             try:
-                if type(rule) is not dict:
+                if not isinstance(rule, dict):
                     raise InvalidValue(where, f"{syntax.shown(rule)} is no rule")
                 host = syntax.rule_host(rule.get("host"), f"{where}.host")
             except InvalidValue as error:
@@ -124,7 +124,7 @@ class _Reader:
                 self._path(host, mapping(path), f"{where}.http.paths[{index}]")
 
     def _list(self, value: object, where: str) -> list[t.Any]:
-        if value is not None and type(value) is not list:
+        if value is not None and not isinstance(value, list):
             self._quarantine.add(self._label, where, f"{syntax.shown(value)} is no list")
         return sequence(value)
 
@@ -132,7 +132,7 @@ class _Reader:
         try:
             path = syntax.path(raw.get("path") or "/", f"{where}.path")
             kind = raw.get("pathType")
-            path_type = _PATH_TYPES.get(kind) if type(kind) is str else None
+            path_type = _PATH_TYPES.get(kind) if isinstance(kind, str) else None
             if path_type != EXACT:
                 # "/foo" and "/foo/" are the same prefix: matching is by path segment.
                 path = path.rstrip("/") or "/"

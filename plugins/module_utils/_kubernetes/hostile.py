@@ -17,12 +17,12 @@ Object = dict[str, t.Any]
 
 def mapping(value: object) -> Object:
     """``value`` where it is a dictionary, else an empty one."""
-    return value if type(value) is dict else {}
+    return value if isinstance(value, dict) else {}
 
 
 def sequence(value: object) -> list[t.Any]:
     """``value`` where it is a list, else an empty one."""
-    return value if type(value) is list else []
+    return value if isinstance(value, list) else []
 
 
 def name_of(metadata: Object) -> str:
@@ -31,7 +31,7 @@ def name_of(metadata: Object) -> str:
 
 
 def _cut(value: object) -> str:
-    return value if type(value) is str and len(value) < 254 and value.isprintable() else syntax.shown(value)
+    return value if isinstance(value, str) and len(value) < 254 and value.isprintable() else syntax.shown(value)
 
 
 class Quarantine:

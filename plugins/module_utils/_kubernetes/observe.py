@@ -78,7 +78,7 @@ def snapshot(source: ClusterSource, client: Client, page_size: int, statuses: St
 
 def _drafts(items: t.Iterable[t.Any], classes: Classes, quarantine: Quarantine, statuses: Statuses | None) -> t.Iterator[Draft]:
     for raw in items:
-        ours = classes.of(raw) if type(raw) is dict else None
+        ours = classes.of(raw) if isinstance(raw, dict) else None
         if ours is not None:
             if statuses is not None:
                 name, addresses = seen(raw)

@@ -24,7 +24,7 @@ TLS, BASIC_AUTH = "kubernetes.io/tls", "kubernetes.io/basic-auth"
 
 Name = tuple[str, str]
 # A certificate, a user (see Policy.users), or why it is neither.
-Secret = Certificate | str | InvalidValue
+Secret = t.Union[Certificate, str, InvalidValue]
 
 
 def label(name: Name) -> str:
@@ -74,7 +74,7 @@ def parse(raw: Object, source: str) -> Certificate | str:
 
 def _decoded(data: Object, key: str, most: int) -> bytes:
     value = data.get(key)
-    if type(value) is not str:
+    if not isinstance(value, str):
         raise InvalidValue(f"data.{key}", "is missing")
     if len(value) > 2 * most:
         raise InvalidValue(f"data.{key}", f"is longer than {most} bytes")

@@ -92,7 +92,7 @@ def take_services(found: Services, items: t.Iterable[t.Any], names: t.Container[
 
 
 def _key(namespace: object, name: object) -> Name:
-    return (namespace, name) if type(namespace) is str and type(name) is str else ("", "")
+    return (namespace, name) if isinstance(namespace, str) and isinstance(name, str) else ("", "")
 
 
 def _is_tcp(port: Object) -> bool:
@@ -102,9 +102,9 @@ def _is_tcp(port: Object) -> bool:
 def _port(raw: Object) -> Port:
     name, number, application = raw.get("name"), raw.get("port"), raw.get("appProtocol")
     return Port(
-        name if type(name) is str else "",
-        str(number) if type(number) is int else "",
-        _PROTOCOLS.get(application, "http") if type(application) is str else "http",
+        name if isinstance(name, str) else "",
+        str(number) if isinstance(number, int) and not isinstance(number, bool) else "",
+        _PROTOCOLS.get(application, "http") if isinstance(application, str) else "http",
     )
 
 

@@ -155,7 +155,7 @@ def _option(options: t.Any, key: str, where: str, kind: type, default: t.Any) ->
     value = options.get(key)
     if value is None:
         return default
-    if type(value) is not kind:
+    if not isinstance(value, kind):
         raise InvalidValue(f"{where}.{key}", f"{value!r} is no {kind.__name__}")
     return value
 

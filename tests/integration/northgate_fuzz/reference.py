@@ -44,8 +44,9 @@ def answering(clusters: dict[str, Object], host: str, path: str, tenants_share: 
     of Ingress: each rule is matched by itself, host and path. An exact host is asked before the wildcard of one label,
     and that before rules without a host; where no path of the more specific host matches, the less specific one is
     asked. Among the paths that match, Exact comes first and then the longest Prefix, segment by segment
-    (ImplementationSpecific is as Prefix). A host without paths is the default backend's of its Ingress. Then the default backends in the same order of hosts: an Ingress's is for
-    the hosts of its rules, or without any for every host, and the operator's comes last.
+    (ImplementationSpecific is as Prefix). A host without paths is the default backend's of its Ingress. Then the
+    default backends in the same order of hosts: an Ingress's is for the hosts of its rules, or without any for
+    every host, and the operator's comes last.
 
     Of ingresses that want the same, the oldest of each cluster gets it. Several clusters share the requests,
     as long as the namespace is that of the oldest of all, or namespaces share (``tenants_share``).

@@ -152,7 +152,8 @@ def places(value):
             yield from places(inner)
 
 
-JUNK = st.none() | st.booleans() | st.integers() | st.text(max_size=9) | st.lists(st.text(max_size=3), max_size=5) | st.dictionaries(st.text(), st.none(), max_size=2)
+_SIMPLE = st.none() | st.booleans() | st.integers() | st.text(max_size=9)
+JUNK = _SIMPLE | st.lists(st.text(max_size=3), max_size=5) | st.dictionaries(st.text(), st.none(), max_size=2)
 
 
 def test_no_edit_of_a_file_raises_anything_else_or_makes_another_type(snapshot_lists):

@@ -17,7 +17,7 @@ from ansible_collections.northgate.edge.plugins.module_utils._core.decide import
 from ansible_collections.northgate.edge.plugins.module_utils._core.desired import EdgeOptions, PoolName, Share
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Certificate, Endpoint, Ingress, Path, Pool, Rule, Snapshot, Tls
-from ansible_collections.northgate.edge.plugins.module_utils._core.policy import CLOSED, Policy
+from ansible_collections.northgate.edge.plugins.module_utils._core.policy import CLOSED, NONE, Policy
 
 ROOT = Rule("shop.example", "/", "Prefix")
 CLASS = "class/traefik"
@@ -185,7 +185,7 @@ def test_a_secret_serves_hosts_that_its_ingress_won_and_that_it_covers():
 
 
 def test_redirects_only_where_there_is_a_certificate():
-    def redirect(host, certificates, policy=Policy(), **options):
+    def redirect(host, certificates, policy=NONE, **options):
         rule = Rule(host, "/", "Prefix")
         return chosen([], certificates, snapshot("alpha", ingress(rules=[rule], policy=policy)), **options)[1].routes[rule].redirect
 

@@ -29,8 +29,8 @@ def snapshot(cluster, rules, *endpoints, **pool):
     return Snapshot(cluster, (Ingress("demo", "shop", "2026", "traefik", paths),), (Pool("class/traefik", endpoints, **pool),))
 
 
-def laid_out(*snapshots, known=Known(), **options):
-    return layout(ingress_state(snapshots), Options(**options), known, CERTS)
+def laid_out(*snapshots, **options):
+    return layout(ingress_state(snapshots), Options(**options), Known(), CERTS)
 
 
 def texts(wanted):

@@ -23,10 +23,11 @@ from ansible_collections.northgate.edge.plugins.module_utils._haproxy.runtime im
 
 CURRENT, CERTIFICATES = "/etc/haproxy/northgate/current", "/etc/haproxy/northgate/certs"
 NOTHING_LOADED = Running(frozenset({"theirs"}), {}, {}, None)
+NOTHING = Current({}, frozenset(), None)
 EDGE = EdgeOptions(now=1_000_000_000)
 
 
-def wanted_of(snapshots, certificates=(), current=Current({}, frozenset(), None), **options):
+def wanted_of(snapshots, certificates=(), current=NOTHING, **options):
     known = Known(current.files.get(BACKENDS, ""), current.running.busy() if current.running else frozenset())
     laid_out = layout(ingress_state(snapshots, EDGE, certificates), Options(spare_backends=4, **options), known, CERTIFICATES)
     return Wanted(laid_out, render(laid_out, CURRENT, CERTIFICATES), CURRENT, CERTIFICATES)

@@ -46,7 +46,8 @@ class Api:
         if "fieldSelector" in query:
             items = [item for item in items if f"metadata.name={item['metadata']['name']}" == query["fieldSelector"]]
         if "labelSelector" in query:
-            items = [item for item in items if f"kubernetes.io/service-name={item['metadata']['labels'].get('kubernetes.io/service-name')}" == query["labelSelector"]]
+            label, _equals, value = query["labelSelector"].partition("=")
+            items = [item for item in items if item["metadata"]["labels"].get(label) == value]
         return build(iter(copy.deepcopy(items)))
 
     def find(self, path):
@@ -152,7 +153,10 @@ def test_a_backend_that_is_no_service_has_an_empty_pool():
     ("options", "message"),
     [
         ({"ingress_classes": {"x": {"service": "traefik/none", "port": "web"}}}, "ingress class x: there is no Service traefik/none. Check ingress_classes"),
-        ({"ingress_classes": {"x": {"service": "traefik/traefik", "port": "admin"}}}, "class x: 'admin' is no port of Service traefik/traefik; its ports are web/80"),
+        (
+            {"ingress_classes": {"x": {"service": "traefik/traefik", "port": "admin"}}},
+            "class x: 'admin' is no port of Service traefik/traefik; its ports are web/80",
+        ),
         ({"ingress_classes": {"x": {"service": "traefik/traefik", "port": "web", "tls_port": 1}}}, "class x: '1' is no port"),
         ({"ingress_classes": {"x": {"service": "demo/old", "port": "web"}}}, "class x: Service demo/old is an ExternalName"),
         ({"default_backend": {"service": "demo/none", "port": 80}}, "default_backend: there is no Service demo/none. Check default_backend"),
@@ -240,7 +244,8 @@ def test_secrets_are_read_once_and_only_where_referred_to():
 )
 def test_a_certificate_that_can_not_be_used_is_named_with_who_wants_it_and_costs_nothing_else(secret, field, cause):
     tls = [{"hosts": ["shop.example"], "secretName": "bad"}, {"hosts": ["shop.example"], "secretName": "good"}]
-    found = snapshot(api(ingress("younger", tls=tls, created="2026-02-01T00:00:00Z"), ingress(tls=tls), secrets={"demo/bad": secret, "demo/good": tls_secret()}))
+    younger = ingress("younger", tls=tls, created="2026-02-01T00:00:00Z")
+    found = snapshot(api(younger, ingress(tls=tls), secrets={"demo/bad": secret, "demo/good": tls_secret()}))
     assert [c.source for c in found.certificates] == ["Secret demo/good"]
     assert len(found.ingresses) == 2 and found.ingresses[0].policy != CLOSED
     (named,) = found.quarantined

@@ -75,7 +75,11 @@ def test_an_endpoint_that_moves_between_slices_counts_once_in_its_better_state()
 
 
 @pytest.mark.parametrize(
-    "address", ["1.2.3.4 evil", "127.0.0.1", "0.0.0.0", "169.254.169.254", "224.0.0.1", "255.255.255.255", "::1", "fe80::1", "ff02::1", "::ffff:127.0.0.1", None, 7]
+    "address",
+    [
+        "1.2.3.4 evil", "127.0.0.1", "0.0.0.0", "169.254.169.254", "224.0.0.1", "255.255.255.255", "::1", "fe80::1", "ff02::1",
+        "::ffff:127.0.0.1", None, 7,
+    ],
 )
 def test_an_address_that_no_pod_has_costs_one_endpoint(address):
     endpoints, quarantined = found(endpoint_slice({"addresses": [address]}, {"addresses": ["10.0.0.1"]}))
@@ -89,7 +93,10 @@ def test_slices_of_other_services_do_not_count():
 
 @pytest.mark.parametrize(
     ("application", "protocol"),
-    [(None, "http"), ("http", "http"), ("kubernetes.io/ws", "http"), ("kubernetes.io/h2c", "h2c"), ("grpc", "h2c"), ("https", "https"), ("kubernetes.io/wss", "https"), (["https"], "http")],
+    [
+        (None, "http"), ("http", "http"), ("kubernetes.io/ws", "http"), ("kubernetes.io/h2c", "h2c"), ("grpc", "h2c"), ("https", "https"),
+        ("kubernetes.io/wss", "https"), (["https"], "http"),
+    ],
 )
 def test_the_protocol_is_said_by_the_service(application, protocol):
     services = subject.Services()
