@@ -36,7 +36,7 @@ def test_check_mode_foretells_each_run_which_leaves_nothing_to_do_and_a_restart_
     now, port = int(time.time()), free_port()
 
     @cases()
-    @given(wishes.wishes, wishes.edges(now), st.lists(st.sampled_from(ours), unique=True), st.sampled_from([*[False] * 19, True]))
+    @given(wishes.wishes, wishes.edges(now), st.lists(st.sampled_from(ours), unique=True), st.sampled_from([*[False] * 14, True]))
     def check(world, edge, of_operator, restart):
         snapshots = [wishes.observed(c, wishes.objects(world, c, port, secrets), world[c]["default_backend"]) for c in world]
         state = ingress_state(snapshots, edge, of_operator)

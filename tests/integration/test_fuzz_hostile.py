@@ -79,7 +79,7 @@ def strange(snapshot: Snapshot) -> list[tuple[str, str]]:
     return grammar.strangers(render(laid_out, CURRENT, CERTIFICATES), EMPTY, CERTIFICATES)
 
 
-seeds, changes = st.integers(0, 2**32), st.integers(1, 6)
+seeds, changes = st.integers(0, 2**32), st.integers(1, 10)
 
 
 def test_hostile_objects_are_served_or_quarantined(tmp_path_factory, pem):

@@ -75,14 +75,22 @@ def spoiled(value: t.Any, seed: int, changes: int) -> t.Any:
     chance = random.Random(seed)
     value = copy.deepcopy(value)
     for _change in range(changes):
-        places = [place for inner in (value.values() if isinstance(value, dict) else value) for place in _places(inner)]
-        container, key = chance.choice(places)
+        container, key = _place(value, chance)
         container[key] = _other(container[key], chance)
         if isinstance(container, dict) and isinstance(key, str) and chance.random() < 0.1:
             container[_text(key, chance)] = container.pop(key)
         elif isinstance(container, list) and chance.random() < 0.1:
             container.append(copy.deepcopy(container[key]))
     return value
+
+
+def _place(value: t.Any, chance: random.Random) -> tuple[t.Any, t.Any]:
+    """A place, in each of the outermost values as often; but half are in ingresses, where tenants write most."""
+    outermost = list(value.values()) if isinstance(value, dict) else value
+    if isinstance(value, dict) and chance.random() < 0.5:
+        outermost = [value["ingresses"]]
+    places = list(_places(chance.choice(outermost)))
+    return chance.choice(places) if places else _place(value, chance)
 
 
 def _other(value: t.Any, chance: random.Random) -> t.Any:

@@ -50,8 +50,9 @@ def secrets(pem: t.Callable[..., str]) -> dict[str, Object]:
         "wildcard": pem("*.test", "*.a.test"),
         "old": pem("x.a.test", days=-2),
     }
-    found = {name: _secret("kubernetes.io/tls", {"tls.crt": text, "tls.key": text}) for name, text in texts.items()}
-    found["broken"] = _secret("kubernetes.io/tls", {"tls.crt": texts["a"].partition("# the key")[0], "tls.key": ""})
+    pairs = {name: text.partition("# the key") for name, text in texts.items()}
+    pairs["broken"] = (pairs["a"][0], "", pairs["ab"][2])
+    found = {name: _secret("kubernetes.io/tls", {"tls.crt": chain, "tls.key": key}) for name, (chain, _mark, key) in pairs.items()}
     found["users"] = _secret("kubernetes.io/basic-auth", {"username": "somebody", "password": "secret of somebody"})
     found["others"] = _secret("kubernetes.io/basic-auth", {"username": "other", "password": "secret of other"})
     return {f"{namespace}/{name}": secret for namespace in NAMESPACES for name, secret in found.items()}
@@ -68,7 +69,11 @@ def _asking(raw: Object, ingress_class: str, asked: list[tuple[str, int]], tls: 
     return {**raw, "metadata": {**raw["metadata"], "annotations": annotations}, "spec": spec}
 
 
-_asked = st.one_of(st.just([]), st.lists(st.tuples(st.sampled_from(sorted(ANNOTATIONS)), st.integers(0, 4)), max_size=3))
+_asked = st.one_of(
+    st.just([]),
+    st.sampled_from([[("canary-weight", 1)], [("canary-weight", 0)], [("tls-passthrough", 0)]]),
+    st.lists(st.tuples(st.sampled_from(sorted(ANNOTATIONS)), st.integers(0, 4)), min_size=1, max_size=3),
+)
 _tls = st.tuples(st.sampled_from(CERTIFICATES), st.lists(st.sampled_from(worlds.HOSTS[:-1]), max_size=2))
 _ingresses = st.builds(_asking, worlds.ingresses, st.sampled_from(["direct", "direct", "controller", "other"]), _asked, st.lists(_tls, max_size=2))
 wishes = worlds.of(_ingresses)

@@ -45,8 +45,14 @@ def _backend(service: str) -> Object:
     return {"service": {"name": service, "port": {"number": 80}}}
 
 
-_paths = st.tuples(st.sampled_from(PATHS), st.sampled_from(["Exact", "Prefix", "ImplementationSpecific"]), st.sampled_from(SERVICES))
-_rules = st.tuples(st.sampled_from(HOSTS), st.lists(_paths, max_size=3))
+def _many(kind: st.SearchStrategy[t.Any], sizes: list[int]) -> st.SearchStrategy[list[t.Any]]:
+    """Lists of one of the ``sizes``, which hypothesis alone would make short."""
+    return st.sampled_from(sizes).flatmap(lambda size: st.lists(kind, min_size=size, max_size=size))
+
+
+# Some come more often, so that ingresses meet.
+_paths = st.tuples(st.sampled_from([*PATHS, *2 * ["/", "/foo"]]), st.sampled_from(["Exact", "Prefix", "ImplementationSpecific"]), st.sampled_from(SERVICES))
+_rules = st.tuples(st.sampled_from([*HOSTS, "a.test", "a.test", "*.test"]), _many(_paths, [1, 1, 2, 3, 0]))
 
 
 def _once(rules: list[tuple[str, list[tuple[str, str, str]]]]) -> list[Object]:
@@ -84,7 +90,7 @@ ingresses = st.builds(
     st.sampled_from(NAMESPACES),
     st.sampled_from(["one", "two", "three"]),
     st.integers(1, 3),
-    st.lists(_rules, max_size=3),
+    _many(_rules, [1, 2, 3, 0]),
     st.sampled_from(["", "", *SERVICES]),
 )
 
@@ -93,7 +99,7 @@ def of(kind: st.SearchStrategy[Object]) -> st.SearchStrategy[dict[str, Object]]:
     """Worlds of ingresses of a ``kind``: clusters by name."""
     clusters = st.fixed_dictionaries(
         {
-            "ingresses": st.lists(kind, max_size=4, unique_by=lambda raw: (raw["metadata"]["namespace"], raw["metadata"]["name"])),
+            "ingresses": st.lists(kind, min_size=1, max_size=5, unique_by=lambda raw: (raw["metadata"]["namespace"], raw["metadata"]["name"])),
             "default_backend": st.sampled_from(["", "", "", *(f"{n}/{s}" for n in NAMESPACES for s in SERVICES)]),
             # How many pods each service has, namespace by namespace.
             "pods": st.lists(st.sampled_from([2, 1, 0]), min_size=len(NAMESPACES) * len(SERVICES), max_size=len(NAMESPACES) * len(SERVICES)),
