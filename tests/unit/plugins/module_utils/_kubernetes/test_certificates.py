@@ -104,8 +104,8 @@ OLD = serialization.PrivateFormat.TraditionalOpenSSL
     ("text", "cause"),
     [
         (lambda: "", "holds no certificate"),
-        (lambda: private(), "holds no certificate"),
-        (lambda: certificate(), "holds no private key: one is needed"),
+        (private, "holds no certificate"),
+        (certificate, "holds no private key: one is needed"),
         (lambda: certificate() + private() + private("P-521"), "holds 2 private keys: one is needed"),
         (lambda: certificate() + private(number=1), "does not fit"),
         (lambda: certificate() + private("rsa-2048"), "does not fit"),
@@ -152,7 +152,7 @@ def test_a_key_whose_block_has_a_wrong_name_is_written_with_the_right_one():
 @given(st.data())
 def test_no_damage_raises_anything_else_or_passes_a_strange_text(data):
     text = certificate("rsa-2048", ("a.example", "b.example")) + certificate() + private("rsa-2048")
-    for _ in range(data.draw(st.integers(1, 3))):
+    for _damage in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(0, len(text) - 1))
         text = text[:place] + data.draw(st.text(alphabet="AZaz09+/=- \n\r\x0b\u2028", max_size=3)) + text[place + data.draw(st.integers(0, 70)):]
     try:

@@ -23,10 +23,11 @@ ECHO = {"service": {"name": "echo", "port": {"number": 80}}}
 NOWHERE = "service/demo/unusable/0"
 
 
-def raw_ingress(*paths, host="shop.example", backend=ECHO, annotations=None, tls=None, default=None, **metadata):
+def raw_ingress(*paths, host="shop.example", backend=..., annotations=None, tls=None, default=None, **metadata):
     found = {"name": "shop", "namespace": "demo", "creationTimestamp": "2026-01-01T00:00:00Z", **metadata}
     if annotations:
         found["annotations"] = {f"northgate.edge/{name}": value for name, value in annotations.items()}
+    backend = ECHO if backend is ... else backend
     spec = {"rules": [{"host": host, "http": {"paths": [{"path": p, "pathType": kind, "backend": backend} for p, kind in paths]}}]}
     return {"metadata": found, "spec": {**spec, **({"tls": tls} if tls else {}), **({"defaultBackend": default} if default else {})}}
 

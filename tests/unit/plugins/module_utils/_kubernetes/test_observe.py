@@ -80,12 +80,12 @@ def ingress(name="shop", ingress_class="traefik", service_name="echo", port=80, 
     }
 
 
-SERVICES = [
+SERVICES = (
     service("traefik/traefik", ("web", 80), ("websecure", 443)),
     service("demo/echo", ("http", 80)),
     service("demo/old", type="ExternalName"),
-]
-SLICES = [endpoint_slice("traefik/traefik", "10.0.0.1", ("web", 8000), ("websecure", 8443)), endpoint_slice("demo/echo", "10.0.0.2", ("http", 8080))]
+)
+SLICES = (endpoint_slice("traefik/traefik", "10.0.0.1", ("web", 8000), ("websecure", 8443)), endpoint_slice("demo/echo", "10.0.0.2", ("http", 8080)))
 
 
 def api(*ingresses, secrets=(), services=SERVICES, slices=SLICES, classes=()):

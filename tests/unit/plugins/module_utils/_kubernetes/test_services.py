@@ -20,8 +20,8 @@ ECHO = ("demo", "echo")
 PORTS = [{"name": "web", "port": 80}, {"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "grpc", "port": 81, "appProtocol": "grpc"}]
 
 
-def service(name="echo", ports=PORTS, **spec):
-    return {"metadata": {"namespace": "demo", "name": name}, "spec": {"ports": ports, **spec}}
+def service(name="echo", ports=..., **spec):
+    return {"metadata": {"namespace": "demo", "name": name}, "spec": {"ports": PORTS if ports is ... else ports, **spec}}
 
 
 def endpoint_slice(*endpoints, family="IPv4", service_name="echo", ports=({"name": "web", "port": 8000},)):
