@@ -96,7 +96,7 @@ def _place(value: t.Any, chance: random.Random) -> tuple[t.Any, t.Any]:
 def _other(value: t.Any, chance: random.Random) -> t.Any:
     if isinstance(value, str) and chance.random() < 0.8:
         return _text(value, chance)
-    return chance.choice([*_OTHERS, _deep(60), chance.choice(_TEXTS)])
+    return copy.deepcopy(chance.choice([*_OTHERS, _deep(60), chance.choice(_TEXTS)]))
 
 
 def _text(value: str, chance: random.Random) -> str:
