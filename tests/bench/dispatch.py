@@ -24,7 +24,7 @@ CONNECTIONS = 32
 GOAL = 20
 POOL = "class/traefik"
 # What only serves the look-up of the route.
-LOOKUPS = ("set-var-fmt(txn.ng_key)", "set-var-fmt(txn.ng_other)", "set-var(txn.ng_route)", "unless { var(txn.ng_route)")
+LOOKUPS = ("set-var(txn.ng_path)", "set-var(txn.ng_route)", "unless { var(txn.ng_route)")
 
 SETTINGS = """\
 global
@@ -132,7 +132,7 @@ def _as_chain(text: str, routes: dict[str, str]) -> str:
     for line in text.splitlines():
         if any(word in line for word in LOOKUPS):
             continue
-        if "use_backend %[var(txn.ng_backend)]" in line:
+        if "use_backend %[var(txn.ng_route)" in line:
             found += 1
             lines += chain
             continue

@@ -131,18 +131,24 @@ def _frontend(name: str, binds: t.Iterable[str], scheme: str, options: Options) 
     if scheme == "http" or not options.passthrough:
         lines += _proxy_protocol(options)
     lines += _client(scheme, options)
-    lines += _dispatch(scheme)
-    lines += _forwarding()
+    lines += _dispatch()
+    lines += _misdirected() if scheme == "https" else _redirect(options)
+    lines += _forwarding(scheme, options)
     lines += _policies(scheme, options)
-    lines += ["use_backend %[var(txn.ng_backend)] if { var(txn.ng_backend) -m len 1:9999 }", f"default_backend {NOT_FOUND}", ""]
-    return "\n    ".join(lines[:-1]) + "\n"
+    lines += [
+        "use_backend %[var(txn.ng_canary)] if { var(txn.ng_canary) -m found }",
+        "use_backend %[var(txn.ng_route),field(1,|)]",
+        f"default_backend {NOT_FOUND}",
+    ]
+    return "\n    ".join(lines) + "\n"
 
 
 def _client(scheme: str, options: Options) -> list[str]:
     """Who asks, and by which scheme: the client does not choose what the application is told of it."""
-    lines = [f"http-request set-var(txn.ng_proto) str({scheme})"]
+    lines = []
     if options.trusted_proxies:
         lines += [
+            f"http-request set-var(txn.ng_proto) str({scheme})",
             f"acl trusted src {' '.join(options.trusted_proxies)}",
             "http-request set-var(txn.ng_proto) req.hdr(x-forwarded-proto) if trusted { req.hdr(x-forwarded-proto) -m str http https }",
             "http-request set-var-fmt(txn.ng_for) \"%[req.fhdr(x-forwarded-for)], %[src]\" if trusted { req.hdr(x-forwarded-for) -m found }",
@@ -152,71 +158,80 @@ def _client(scheme: str, options: Options) -> list[str]:
     return lines
 
 
-def _dispatch(scheme: str) -> list[str]:
-    """From host and path to the route."""
+def _dispatch() -> list[str]:
+    """From host and path to the route.
+
+    These rules are for every request, so what is asked for more than once is kept in a variable.
+    """
     routes = f"map_beg({DIRECTORY}/{ROUTES})"
-    missing = "if !{ var(txn.ng_route) -m found }"
     lines = [
-        "http-request set-var(txn.ng_host) req.hdr(host),host_only,rtrim(.),lower",
+        "http-request set-var(txn.ng_authority) req.hdr(host)",
+        "http-request set-var(txn.ng_host) var(txn.ng_authority),host_only,rtrim(.),lower",
         # RFC 9112, section 3.2. A host with a slash would be looked up as a path.
-        "http-request deny deny_status 400 if HTTP_1.1 !{ req.hdr(host) -m found }",
+        "http-request deny deny_status 400 if !{ var(txn.ng_authority) -m found } HTTP_1.1",
         "http-request deny deny_status 400 if { var(txn.ng_host) -m reg [^-a-z0-9._:\\[\\]] }",
         "http-request deny deny_status 405 if METH_CONNECT !{ req.hdr(upgrade) -m found }",
         # RFC 3986, section 6.2.2: what is equivalent must lead to the same route.
-        "acl unusual path -m sub % /.",
+        "http-request set-var(txn.ng_unusual) bool(true) if { path -m sub % /. }",
+        "acl unusual var(txn.ng_unusual) -m found",
         "http-request normalize-uri percent-decode-unreserved strict if unusual",
         "http-request normalize-uri percent-to-uppercase strict if unusual",
         "http-request normalize-uri path-strip-dot if unusual",
         "http-request normalize-uri path-strip-dotdot full if unusual",
-        'http-request set-var-fmt(txn.ng_path) "%[path]/?"',
-        'http-request set-var-fmt(txn.ng_key) "%[var(txn.ng_host)]%[var(txn.ng_path)]"',
-        f"http-request set-var(txn.ng_route) var(txn.ng_key),{routes}",
+        "http-request set-var(txn.ng_path) path,concat(/?)",
+        f"http-request set-var(txn.ng_route) var(txn.ng_host),concat(,txn.ng_path),{routes}",
     ]
-    wildcard = '"{}%[var(txn.ng_host),regsub(^[^.]*,*)]%[var(txn.ng_path)]"'
-    for key in (wildcard.format(""), '"%[var(txn.ng_path)]"', '"!%[var(txn.ng_key)]"', wildcard.format("!"), '"!%[var(txn.ng_path)]"'):
-        lines += [
-            f"http-request set-var-fmt(txn.ng_other) {key} {missing}",
-            f"http-request set-var(txn.ng_route) var(txn.ng_other),{routes} {missing}",
-        ]
-    lines.append("http-request allow unless { var(txn.ng_route) -m found }")
-    if scheme == "https":
-        lines += _misdirected()
-    else:
-        lines.append(
-            "http-request redirect code 308 location https://%[var(txn.ng_host)]%[pathq] "
-            "if { var(txn.ng_route),field(2,|) -m str r } !{ var(txn.ng_proto) -m str https }"
-        )
-    return lines
+    path = "concat(,txn.ng_path)"
+    for key in (
+        f"var(txn.ng_host),regsub(^[^.]*,*),{path}", "var(txn.ng_path)",
+        f"str(!),concat(,txn.ng_host),{path}", f"var(txn.ng_host),regsub(^[^.]*,!*),{path}", f"str(!),{path}",
+    ):  # fmt: skip
+        lines.append(f"http-request set-var(txn.ng_route) {key},{routes} if !{{ var(txn.ng_route) -m found }}")
+    return [*lines, "http-request allow unless { var(txn.ng_route) -m found }"]
+
+
+def _redirect(options: Options) -> list[str]:
+    """To HTTPS, unless a trusted proxy has it already."""
+    plain = " !{ var(txn.ng_proto) -m str https }" if options.trusted_proxies else ""
+    to = "http-request redirect code 308 location https://%[var(txn.ng_host)]%[pathq]"
+    return [f"{to} if {{ var(txn.ng_route),field(2,|) -m str r }}{plain}"]
 
 
 def _misdirected() -> list[str]:
     """RFC 9110, section 15.5.20: a connection that was opened for a name whose certificate is not for this host."""
     names = f"map_str({DIRECTORY}/{NAMES},none)"
-    look_up = "http-request set-var(txn.ng_cert_{0}) {1},{2} if !same_host"
-    or_wildcard = "http-request set-var(txn.ng_cert_{0}) {1},regsub(^[^.]*,*),{2} if !same_host {{ var(txn.ng_cert_{0}) -m str none }}"
+    look_up = "http-request set-var(txn.ng_cert_{0}) {1},{2} if other_host"
+    or_wildcard = "http-request set-var(txn.ng_cert_{0}) {1},regsub(^[^.]*,*),{2} if other_host {{ var(txn.ng_cert_{0}) -m str none }}"
     lines = [
         "http-request set-var(txn.ng_sni) ssl_fc_sni,lower",
-        "acl same_host var(txn.ng_sni),strcmp(txn.ng_host) eq 0",
+        "http-request set-var(txn.ng_other_host) bool(true) unless { var(txn.ng_sni),strcmp(txn.ng_host) eq 0 }",
+        "acl other_host var(txn.ng_other_host) -m found",
     ]
     for which, value in (("host", "var(txn.ng_host)"), ("sni", "var(txn.ng_sni)")):
         lines += [look_up.format(which, value, names), or_wildcard.format(which, value, names)]
     same = "{ var(txn.ng_cert_host),strcmp(txn.ng_cert_sni) eq 0 }"
-    lines.append(f'http-request return status 421 content-type text/plain string "Misdirected request" if !same_host !{same}')
+    lines.append(f'http-request return status 421 content-type text/plain string "Misdirected request" if other_host !{same}')
     return lines
 
 
-def _forwarding() -> list[str]:
+def _forwarding(scheme: str, options: Options) -> list[str]:
+    proto, clients = scheme, ["http-request add-header X-Forwarded-For %[var(txn.ng_client)]"]
+    if options.trusted_proxies:
+        proto, told = "%[var(txn.ng_proto)]", "{ var(txn.ng_for) -m found }"
+        clients = [f"{clients[0]} unless {told}", f"http-request add-header X-Forwarded-For %[var(txn.ng_for)] if {told}"]
+    node = "http-request set-header Forwarded \"for={0};host=\\\"%[var(txn.ng_authority)]\\\";proto={1}\""
     return [
+        'http-request set-var-fmt(txn.ng_client) "%[src]"',
+        # So that what follows need not look for others of the same name.
         "http-request del-header x-forwarded- -m beg",
-        "http-request set-header X-Forwarded-For %[src]",
-        "http-request set-header X-Forwarded-For %[var(txn.ng_for)] if { var(txn.ng_for) -m found }",
-        "http-request set-header X-Real-IP %[src]",
-        "http-request set-header X-Forwarded-Proto %[var(txn.ng_proto)]",
-        "http-request set-header X-Forwarded-Host %[req.hdr(host)]",
-        "http-request set-header X-Forwarded-Port %[dst_port]",
+        *clients,
+        "http-request set-header X-Real-IP %[var(txn.ng_client)]",
+        f"http-request add-header X-Forwarded-Proto {proto}",
+        "http-request add-header X-Forwarded-Host %[var(txn.ng_authority)]",
+        "http-request add-header X-Forwarded-Port %[dst_port]",
         # RFC 7239, section 6: an IPv6 address is quoted.
-        'http-request set-header Forwarded "for=%[src];host=\\"%[req.hdr(host)]\\";proto=%[var(txn.ng_proto)]" unless { src -m sub : }',
-        'http-request set-header Forwarded "for=\\"[%[src]]\\";host=\\"%[req.hdr(host)]\\";proto=%[var(txn.ng_proto)]" if { src -m sub : }',
+        node.format("%[var(txn.ng_client)]", proto) + " unless { var(txn.ng_client) -m sub : }",
+        node.format('\\"[%[var(txn.ng_client)]]\\"', proto) + " if { var(txn.ng_client) -m sub : }",
     ]
 
 
@@ -225,9 +240,8 @@ def _policies(scheme: str, options: Options) -> list[str]:
     policies = f"map_beg({DIRECTORY}/{POLICIES})"
     return [
         *(_hsts(options) if scheme == "https" else ()),
-        "http-request set-var(txn.ng_backend) var(txn.ng_route),field(1,|)",
         "http-request set-var(txn.ng_weight) var(txn.ng_route),field(5,|)",
-        "http-request set-var(txn.ng_backend) var(txn.ng_route),field(4,|) if { var(txn.ng_weight) -m found } { rand(100),sub(txn.ng_weight) lt 0 }",
+        "http-request set-var(txn.ng_canary) var(txn.ng_route),field(4,|) if { var(txn.ng_weight) -m found } { rand(100),sub(txn.ng_weight) lt 0 }",
         "http-request set-var(txn.ng_policy) var(txn.ng_route),field(3,|)",
         "http-request allow unless { var(txn.ng_policy) -m len 1:9999 }",
         'http-request set-var-fmt(txn.ng_other) "%[var(txn.ng_policy)]/p"',
