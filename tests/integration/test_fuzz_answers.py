@@ -32,6 +32,12 @@ def all_pods(tmp_path):
         pods.stop()
 
 
+def sent_on(target: str) -> str:
+    """What pods are asked for: the path in its normal form, and the query as it is."""
+    path, mark, query = target.partition("?")
+    return reference.normal(path) + mark + query
+
+
 def expected(world: t.Any, host: str, path: str, tenants_share: bool) -> tuple[int, set[str]]:
     """The status and the pods that may answer, by the reference."""
     services = reference.answering(world, reference.normal_host(host), reference.normal(path.partition("?")[0]), tenants_share)
@@ -47,7 +53,9 @@ def answered(client: Client, host: str, path: str, ready: set[str]) -> tuple[set
         status, body = client.get(host, path)
         statuses.add(status)
         if status == 200:
-            pods.add(body)
+            pod, target = body.split(" ", 1)
+            assert target == sent_on(path)
+            pods.add(pod)
         # One may be down for a moment, where this machine was too slow for a health check.
         if pods >= ready or not pods <= ready or time.monotonic() > deadline:
             return statuses, pods

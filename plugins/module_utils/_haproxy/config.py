@@ -174,10 +174,14 @@ def _dispatch() -> list[str]:
         # RFC 3986, section 6.2.2: what is equivalent must lead to the same route.
         "http-request set-var(txn.ng_unusual) bool(true) if { path -m sub % /. }",
         "acl unusual var(txn.ng_unusual) -m found",
+        # The query is the pods' own business, so it waits aside.
+        "http-request set-var(txn.ng_query) query if unusual",
+        "http-request set-query %[str()] if unusual",
         "http-request normalize-uri percent-decode-unreserved strict if unusual",
         "http-request normalize-uri percent-to-uppercase strict if unusual",
         "http-request normalize-uri path-strip-dot if unusual",
         "http-request normalize-uri path-strip-dotdot full if unusual",
+        "http-request set-query %[var(txn.ng_query)] if { var(txn.ng_query) -m found }",
         "http-request set-var(txn.ng_path) path,concat(/?)",
         f"http-request set-var(txn.ng_route) var(txn.ng_host),concat(,txn.ng_path),{routes}",
     ]

@@ -69,7 +69,7 @@ class Client:
 
 
 class Pods:
-    """All pods in one haproxy: each answers with its address."""
+    """All pods in one haproxy: each answers with its address, and the target that it was asked for."""
 
     def __init__(self, root: Path, addresses: t.Iterable[str], port: int) -> None:
         self.port = port
@@ -77,7 +77,7 @@ class Pods:
         config = root / "pods.cfg"
         config.write_text(
             "global\n    maxconn 2000\ndefaults\n    mode http\n    timeout client 1m\n    timeout http-request 10s\n"
-            f'frontend pods\n{binds}    http-request return status 200 content-type text/plain lf-string "%[dst]"\n'
+            f'frontend pods\n{binds}    http-request return status 200 content-type text/plain lf-string "%[dst] %[pathq]"\n'
         )
         self._log = (root / "pods.log").open("wb")
         self._process = subprocess.Popen(["haproxy", "-db", "-f", str(config)], stdout=self._log, stderr=self._log)

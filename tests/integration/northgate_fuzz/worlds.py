@@ -122,7 +122,7 @@ _request_paths = st.one_of(
     st.builds(
         lambda segments, end: "/" + "/".join(segments) + end,
         st.lists(st.sampled_from(_SEGMENTS), max_size=4),
-        st.sampled_from(["", "", "/", "?", "?foo=/bar/../x"]),
+        st.sampled_from(["", "", "/", "?", "?foo=/bar/../x", "?q=100%&r=%41%2f?"]),
     ),
 )
 # (Host header, target)
