@@ -2,6 +2,7 @@
 
 export LC_ALL := C.UTF-8
 SCENARIO ?=
+MEASURE ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-down test test-unit test-integration test-lab lint sanity build bench fuzz
@@ -36,8 +37,8 @@ test-integration: ## tests against the real haproxy and kube-apiserver on this m
 test-lab: ## molecule scenarios and the demo on the lab's guests; SCENARIO=default runs one scenario
 	@tests/tools/part test-lab $(SCENARIO)
 
-bench: ## measures what docs/performance.md promises, and rewrites it
-	@tests/tools/part bench
+bench: ## measures what docs/performance.md promises, and rewrites it; MEASURE=churn measures one of dispatch, serve, churn, converge
+	@tests/tools/part bench $(MEASURE)
 
 fuzz: ## 100,000 cases of each property test against the real haproxy; NORTHGATE_FUZZ_CASES sets another number
 	@tests/tools/part fuzz

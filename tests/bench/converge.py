@@ -33,7 +33,7 @@ Two kube-apiservers hold the ingresses, half of them each, a tenth with annotati
 routers. All run on this machine, and Ansible reaches the routers by local connections (`{ROUTERS[0]}` and `{ROUTERS[1]}`), so that nothing but the paths of
 their files and sockets was added to `playbooks/converge.yml`. It observes, converges both routers, and compares the status of every ingress. The ping playbook
 has the same hosts and connections, and `ansible.builtin.ping` as its only task. {ROUNDS} rounds, in turn: ping, nothing to do, one ingress changed (its
-path, before each run); the figures are the medians of the rounds' ratios. Memory is the largest sum, over a run in which all is new, of the
+path, before each run); the figures are the medians of the rounds' ratios. Memory is the largest sum, at any time of any run, of the
 proportional set sizes of the processes on the controller, and of the module and haproxy's check on a router; without haproxy itself."""
 
 
@@ -91,7 +91,7 @@ class Site:
             "northgate_clusters": {cluster.name: cluster.options() for cluster in self.clusters},
             "northgate_router_group": "edge",
             "northgate_router_groups": {"edge": {"clusters": [c.name for c in self.clusters], "ingress_addresses": ["192.0.2.80"]}},
-            "northgate_observation_timeout": 300,
+            "northgate_observation_timeout": BOUND_SECONDS,
         }
         return {"routers": {"hosts": hosts, "vars": variables}}
 
