@@ -5,7 +5,7 @@ SCENARIO ?=
 MEASURE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-unit test-integration test-lab lint sanity build bench fuzz
+.PHONY: help demo demo-down test test-unit test-integration test-fuzz test-lab lint sanity build bench fuzz
 
 help: ## lists the targets
 	@awk -F ': ## ' '/^[a-z-]+: ## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,11 +34,14 @@ test-unit: ## unit tests, with coverage
 test-integration: ## tests against the real haproxy and kube-apiserver on this machine
 	@tests/tools/part test-integration
 
+test-fuzz: ## property tests against the real haproxy, 1,000 cases of each
+	@tests/tools/part test-fuzz
+
 test-lab: ## molecule scenarios and the demo on the lab's guests; SCENARIO=default runs one scenario
 	@tests/tools/part test-lab $(SCENARIO)
 
 bench: ## measures what docs/performance.md promises, and rewrites it; MEASURE=churn measures one of dispatch, serve, churn, converge
 	@tests/tools/part bench $(MEASURE)
 
-fuzz: ## 100,000 cases of each property test against the real haproxy; NORTHGATE_FUZZ_CASES sets another number
+fuzz: ## the same with 100,000 cases of each; NORTHGATE_FUZZ_CASES sets another number
 	@tests/tools/part fuzz

@@ -29,14 +29,15 @@ def held(haproxy: t.Any) -> tuple[t.Any, dict[str, tuple[str, ...]]]:
 
 def test_check_mode_foretells_each_run_which_leaves_nothing_to_do_and_a_restart_changes_nothing(haproxy, pem, monkeypatch):
     # Most of the time that a case takes; test_fuzz_hostile.py has the candidates checked.
-    monkeypatch.setattr(ingress, "check", lambda arguments: None)
+    monkeypatch.setattr(ingress.IngressAdapter, "_check", lambda adapter, layout: None)
+    monkeypatch.setattr("os.fsync", lambda file: None)
     options = dataclasses.replace(haproxy.options, spare_backends=64, passthrough=True)
     secrets = wishes.secrets(pem)
     ours = [certificates.read(pem("b.test", "*.test"), "ours.pem"), certificates.read(pem("a.test", days=90), "a.pem")]
     now, port = int(time.time()), free_port()
 
     @cases()
-    @given(wishes.wishes, wishes.edges(now), st.lists(st.sampled_from(ours), unique=True), st.sampled_from([*[False] * 14, True]))
+    @given(wishes.wishes, wishes.edges(now), st.lists(st.sampled_from(ours), unique=True), st.sampled_from([*[False] * 19, True]))
     def check(world, edge, of_operator, restart):
         snapshots = [wishes.observed(c, wishes.objects(world, c, port, secrets), world[c]["default_backend"]) for c in world]
         state = ingress_state(snapshots, edge, of_operator)
