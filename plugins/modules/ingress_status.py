@@ -129,37 +129,13 @@ changes:
 """
 
 import gc
-import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.northgate.edge.plugins.module_utils._core import codec
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import NorthgateError
-from ansible_collections.northgate.edge.plugins.module_utils._core.status import Group, publications, shown
-from ansible_collections.northgate.edge.plugins.module_utils._core.status import load as load_statuses
-from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.status import Access, Outcome, publish_all
-
-
-def load(directory, clusters):
-    """The snapshots of this run, by cluster."""
-    snapshots = {}
-    for cluster in clusters:
-        path = os.path.join(directory, cluster + ".json")
-        try:
-            with open(path, "rb") as file:
-                snapshots[cluster] = codec.load(file.read(), path)
-        except FileNotFoundError:
-            continue
-    return snapshots
-
-
-def seen(directory, cluster):
-    """What the observation saw in the status of the cluster's ingresses."""
-    try:
-        with open(os.path.join(directory, cluster + ".status.json"), "rb") as file:
-            return load_statuses(file.read())
-    except FileNotFoundError:
-        return {}
+from ansible_collections.northgate.edge.plugins.module_utils._core.status import shown
+from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.publishing import outstanding, result
+from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.status import publish_all
 
 
 def difference(cluster, changes):
@@ -188,37 +164,15 @@ def main():
     gc.disable()
     params = module.params
     try:
-        access = {name: Access.parse(name, options) for name, options in params["clusters"].items()}
-        groups = [Group.parse(name, options, name in params["converged_groups"]) for name, options in sorted(params["groups"].items())]
-        needed = {cluster for group in groups if group.tells for cluster in group.clusters}
-        snapshots = load(params["snapshots"], sorted(needed & set(access)))
-        outcomes, wanted = {}, []
-        for found in publications(groups, snapshots):
-            right = found.fulfilled(seen(params["snapshots"], found.cluster))
-            if right:
-                outcomes[found.cluster] = Outcome(unchanged=right)
-            else:
-                wanted.append((access[found.cluster], found))
+        outcomes, wanted = outstanding(params)
         outcomes.update(publish_all(wanted, params["timeout"], params["page_size"], module.check_mode))
     except NorthgateError as error:
         module.fail_json(msg=str(error))
     for name, outcome in outcomes.items():
         if outcome.failed:
             module.warn("status of ingresses in cluster %s: %s" % (name, outcome.failed))
-    changes = [change for outcome in outcomes.values() for change in outcome.changes]
     module.exit_json(
-        changed=bool(changes),
-        changes=[str(change) for change in changes],
-        clusters={
-            name: {
-                "written": sum(1 for change in outcome.changes if change.after),
-                "removed": sum(1 for change in outcome.changes if not change.after),
-                "unchanged": outcome.unchanged,
-                "conflicts": outcome.conflicts,
-                "failed": outcome.failed,
-            }
-            for name, outcome in outcomes.items()
-        },
+        **result(outcomes),
         **({"diff": [difference(name, o.changes) for name, o in outcomes.items() if o.changes]} if module._diff else {}),
     )
 

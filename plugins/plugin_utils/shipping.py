@@ -6,11 +6,13 @@
 
 The module runs first with the documents' hashes alone; only when its answer says that some are
 missing on the router are these uploaded, and the module runs again. So a run with nothing new
-costs one round trip.
+costs one round trip. What was not among the documents of the last run from this controller is surely missing:
+it is uploaded at once, so a run with something new costs one run of the module, too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,7 +21,7 @@ import typing as t
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.northgate.edge.plugins.module_utils._core import codec
-from ansible_collections.northgate.edge.plugins.module_utils._core.errors import InvalidValue
+from ansible_collections.northgate.edge.plugins.module_utils._core.errors import InvalidValue, NorthgateError
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Quarantined, Snapshot
 from ansible_collections.northgate.edge.plugins.module_utils._io.atomic import write
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.certificates import read
@@ -34,15 +36,27 @@ class ShippingAction(ActionBase):
         super().run(tmp, task_vars)
         try:
             documents, contents = self._documents(self._task.args)
-            arguments = {**self._task.args, "_documents": documents}
+            last = self._last(task_vars or {})
+            shipped = _shipped(last)
+            new = {digest: data for digest, data in contents.items() if shipped and digest not in shipped}
+            arguments = {**self._task.args, "_documents": documents, "_uploads": self._upload(new)}
             result = self._execute_module(module_args=arguments, task_vars=task_vars)
             missing = result.pop("_missing", None)
             if missing:
                 uploads = self._upload({digest: contents[digest] for digest in missing})
                 result = self._execute_module(module_args={**arguments, "_uploads": uploads}, task_vars=task_vars)
+            if shipped != contents.keys():
+                # It only saves a round trip.
+                with contextlib.suppress(NorthgateError):
+                    write(last, "\n".join(sorted(contents)).encode())
             return result
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
+
+    def _last(self, task_vars: dict[str, t.Any]) -> str:
+        """The file on the controller that says which documents the last run shipped, for this host and state_dir."""
+        name = json.dumps([str(task_vars.get("inventory_hostname")), str(self._task.args.get("state_dir"))])
+        return os.path.join(_path(self._task.args.get("snapshots")), ".shipped", hashlib.sha256(name.encode()).hexdigest())
 
     def _documents(self, arguments: dict[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, bytes]]:
         """What the module is told of the documents, and their contents by SHA-256."""
@@ -55,16 +69,18 @@ class ShippingAction(ActionBase):
 
         documents: dict[str, t.Any] = {"snapshots": {}}
         for cluster in arguments.get("clusters") or []:
-            path = os.path.join(os.path.expanduser(str(arguments.get("snapshots"))), f"{cluster}.json")
+            path = os.path.join(_path(arguments.get("snapshots")), f"{cluster}.json")
             if os.path.exists(path):
                 documents["snapshots"][cluster] = add(_read(path))
         if arguments.get("certificates"):
-            cache = os.path.join(os.path.expanduser(str(arguments.get("snapshots"))), ".certificates")
-            documents["certificates"] = add(_bundle(os.path.expanduser(arguments["certificates"]), cache))
+            cache = os.path.join(_path(arguments.get("snapshots")), ".certificates")
+            documents["certificates"] = add(_bundle(_path(arguments["certificates"]), cache))
         return documents, contents
 
     def _upload(self, contents: dict[str, bytes]) -> dict[str, str]:
         """Puts documents into the task's temporary directory on the router: SHA-256 to path."""
+        if not contents:
+            return {}
         if not self._connection._shell.tmpdir:
             self._make_tmp_path()
         uploads = {}
@@ -73,6 +89,18 @@ class ShippingAction(ActionBase):
             uploads[digest] = self._transfer_data(path, data)
         self._fixup_perms2((self._connection._shell.tmpdir, *uploads.values()), execute=False)
         return uploads
+
+
+def _path(value: t.Any) -> str:
+    return os.path.expanduser(str(value))
+
+
+def _shipped(last: str) -> set[str]:
+    """What the last run shipped; nothing when nobody knows."""
+    try:
+        return set(_read(last).decode("ascii", "replace").split())
+    except AnsibleActionFail:
+        return set()
 
 
 def _bundle(directory: str, cache: str) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import typing as t
@@ -97,6 +98,17 @@ def test_a_run_ships_what_is_new_and_the_next_does_nothing(site, haproxy, pods, 
     assert haproxy.get("shop.example.test", sni="shop.example.test")[0] == 200
     assert "PRIVATE KEY" not in site.output
     assert not site.run("alpha", "beta")["changed"]
+
+
+def test_documents_arrive_whatever_controller_and_router_have_forgotten(site, haproxy, pods):
+    pod = pods("a1")
+    for number, forgotten in enumerate(("nothing", site.snapshots / ".shipped", site.state_dir / "inbox", "nothing")):
+        shutil.rmtree(forgotten, ignore_errors=True)
+        site.offer("alpha", pod.port, "shop.example.test", f"new-{number}.example.test")
+        assert site.run("alpha")["changed"]
+        assert haproxy.get(f"new-{number}.example.test")[0] == 200
+    shutil.rmtree(site.state_dir / "inbox")
+    assert not site.run("alpha")["changed"]
 
 
 def test_a_cluster_that_was_not_observed_is_served_from_the_routers_memory(site, haproxy, pods):
