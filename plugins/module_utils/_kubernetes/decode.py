@@ -54,6 +54,8 @@ def ingress(raw: Object, ingress_class: str, source: ClassSource, quarantine: Qu
         default_pool = reader.pool(spec["defaultBackend"], "spec.defaultBackend") if spec.get("defaultBackend") is not None else ""
         reader.rules(spec.get("rules"), default_pool)
         paths = tuple(sorted(Path(rule, pool) for rule, pool in reader.pools.items()))
+        if spec.get("rules") and not paths:
+            default_pool = ""  # It was for the hosts of rules that can't be read, not for every host.
         result = Ingress(
             namespace=namespace,
             name=t.cast(str, metadata.get("name")),

@@ -32,6 +32,11 @@ def raw_ingress(*paths, host="shop.example", backend=..., annotations=None, tls=
     return {"metadata": found, "spec": {**spec, **({"tls": tls} if tls else {}), **({"defaultBackend": default} if default else {})}}
 
 
+def test_a_default_backend_of_hosts_that_can_t_be_read_is_not_one_for_every_host():
+    draft, quarantined = decoded(raw_ingress(("/", "Prefix"), host="bad host", default=ECHO), DIRECT)
+    assert draft is None and [field for field, _cause in quarantined] == ["spec.rules", "spec.rules[0].host"]
+
+
 def decoded(raw, source=CONTROLLER):
     """The draft, and (field, cause) of what is quarantined."""
     quarantine = Quarantine("alpha")
