@@ -132,7 +132,10 @@ class HAProxy:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             connection.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", self.https), 10), server_hostname=sni)
-        connection.request(method, path, body=body, headers={"Host": host, **(headers or {})})
+        try:
+            connection.request(method, path, body=body, headers={"Host": host, **(headers or {})})
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # It was answered before the body was sent.
         response = connection.getresponse()
         response.text = response.read().decode()  # type: ignore[attr-defined]
         connection.close()
