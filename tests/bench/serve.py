@@ -153,7 +153,8 @@ def write_configurations(directory: pathlib.Path, answer: int, log: int) -> list
     clusters = {wanted.stocks[0].taken[f"alpha:{POOL}"]: "alpha", wanted.stocks[0].taken[f"alpha:{POOL} beta:{POOL}"]: "both"}
     routes = ((key.removesuffix("/"), clusters[value.partition("|")[0]]) for key, value in wanted.maps[config.ROUTES].items())
     texts["hand-written.map"] = "".join(f"{host} {backend}\n" for host, backend in routes)
-    texts["answer.cfg"] = base(directory / "answer", log) + f"frontend answer from ng_defaults\n    bind 127.0.0.1:{answer}\n    http-request return status 200\n"
+    answers = f"frontend answer from ng_defaults\n    bind 127.0.0.1:{answer}\n    http-request return status 200\n"
+    texts["answer.cfg"] = base(directory / "answer", log) + answers
     for name, text in texts.items():
         # No checks: they would be one more thing that differs from run to run.
         (directory / name).write_text(text.replace(servers.CHECK_OPTIONS, ""), encoding="utf-8")
@@ -165,7 +166,8 @@ def write_configurations(directory: pathlib.Path, answer: int, log: int) -> list
 def base(directory: pathlib.Path, log: int) -> str:
     """The settings of the role and of the distribution, with one thread."""
     directory.mkdir()
-    return f"global\n    nbthread 1\n    log 127.0.0.1:{log} local0\n" + edge.base(directory, haproxy_maxconn=2000, haproxy_metrics_bind=[f"127.0.0.1:{free_port()}"])
+    role = edge.base(directory, haproxy_maxconn=2000, haproxy_metrics_bind=[f"127.0.0.1:{free_port()}"])
+    return f"global\n    nbthread 1\n    log 127.0.0.1:{log} local0\n" + role
 
 
 def _by_hand(side: Side, headers: t.Iterable[str], directory: pathlib.Path, answer: int) -> str:
