@@ -280,7 +280,7 @@ def run(module, inbox):
     params = module.params
     names = [dns_label(name, "clusters") for name in params["clusters"]]
     shipped = params["_documents"]["snapshots"]
-    guard = Guard(ShrinkLimit(params["shrink_limit"], params["shrink_least"]), frozenset(params["confirm_shrink"]))
+    guard = Guard(ShrinkLimit(params["shrink_limit"], params["shrink_least"]), frozenset(name.strip() for name in params["confirm_shrink"]))
     accepted, accepted_ours = (Accepted(params["state_dir"], name) for name in (MODULE, "%s/%s" % (MODULE, CERTIFICATES)))
     received = receive(names, shipped, inbox, accepted, guard)
     bundle = params["_documents"].get(CERTIFICATES)

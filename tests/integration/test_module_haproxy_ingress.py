@@ -170,7 +170,7 @@ def test_a_snapshot_that_takes_much_away_is_held_back_until_somebody_confirms(si
     assert result["held_back"] == {"alpha": "5 routes become 1", "certificates": "5 certificates become 1"}
     assert not result["changed"] and haproxy.get(hosts[4])[0] == 200
     assert "run once with confirm_shrink: [alpha]" in site.output
-    confirmed = site.run("alpha", https_redirect=False, confirm_shrink=["alpha", "certificates"])
+    confirmed = site.run("alpha", https_redirect=False, confirm_shrink="alpha, certificates")
     assert confirmed["clusters"] == {"alpha": "observed"} and confirmed["changed"]
     assert [haproxy.get(host)[0] for host in hosts] == [200, 404, 404, 404, 404]
     assert not site.run("alpha", https_redirect=False)["changed"]
