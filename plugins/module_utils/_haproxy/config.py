@@ -198,7 +198,7 @@ def _redirect(options: Options) -> list[str]:
     """To HTTPS, unless a trusted proxy has it already."""
     plain = " !{ var(txn.ng_proto) -m str https }" if options.trusted_proxies else ""
     to = "http-request redirect code 308 location https://%[var(txn.ng_host)]%[pathq]"
-    return [f"{to} if {{ var(txn.ng_route),field(2,|) -m str r }}{plain}"]
+    return [f"{to} if {{ var(txn.ng_route) -m sub |r| }}{plain}"]
 
 
 def _misdirected() -> list[str]:
@@ -240,10 +240,11 @@ def _forwarding(scheme: str, options: Options) -> list[str]:
 
 
 def _policies(scheme: str, options: Options) -> list[str]:
-    """Everything by annotations. Most routes have none, and are through after three rules."""
+    """Everything by annotations. Most routes have none: they end with the separator of an empty policy."""
     policies = f"map_beg({DIRECTORY}/{POLICIES})"
     return [
         *(_hsts(options) if scheme == "https" else ()),
+        "http-request allow if { var(txn.ng_route) -m end | }",
         "http-request set-var(txn.ng_weight) var(txn.ng_route),field(5,|)",
         "http-request set-var(txn.ng_canary) var(txn.ng_route),field(4,|) if { var(txn.ng_weight) -m found } { rand(100),sub(txn.ng_weight) lt 0 }",
         "http-request set-var(txn.ng_policy) var(txn.ng_route),field(3,|)",
