@@ -63,7 +63,9 @@ def conditions() -> str:
     """Where and with what the figures were measured."""
     version = subprocess.run(["haproxy", "-v"], capture_output=True, text=True, check=True).stdout.split()[2]
     system = platform.freedesktop_os_release()["PRETTY_NAME"]
-    return f"Measured on {datetime.date.today()} with haproxy {version} on {system}, {os.cpu_count()} cores ({platform.machine()})."
+    measured = f"Measured on {datetime.date.today()} with haproxy {version} on {system}, {os.cpu_count()} cores ({platform.machine()})."
+    # The measures keep about two processes busy: what is beyond is other work on this machine, which makes absolute numbers worse.
+    return f"{measured} The load average of the last 15 minutes was {os.getloadavg()[2]:.1f}."
 
 
 def document(measured: list[Measurement], where: str) -> str:
