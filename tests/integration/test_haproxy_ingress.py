@@ -216,6 +216,9 @@ def test_with_haproxy_down_the_files_are_right_and_the_error_says_so(haproxy, po
     haproxy.stop()
     with pytest.raises(ConvergeError, match="serve from its next start"):
         haproxy.bring(wanted)
+    # Also in the next run, which has nothing to change.
+    with pytest.raises(ConvergeError, match="serve from its next start"):
+        haproxy.bring(wanted)
     haproxy.start()
     assert haproxy.answered("shop.example.test") == {"a1"}
     assert not haproxy.bring(wanted).plan

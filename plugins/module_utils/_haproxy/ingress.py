@@ -146,9 +146,8 @@ class IngressAdapter:
                 )
             time.sleep(0.05)
 
-    def verify(self, wanted: Wanted) -> None:
-        """Reads again; raises ConvergeError that names what is not as it should be."""
-        current = self.read()
+    def verify(self, current: Current, wanted: Wanted) -> None:
+        """Raises ConvergeError that names what is not as it should be."""
         if current.running is None:
             raise ConvergeError(
                 f"haproxy does not answer on {self._runtime.path}; the files are right and serve from its next start",

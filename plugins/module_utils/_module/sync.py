@@ -30,7 +30,7 @@ class Subsystem(t.Protocol[C, W]):
     def apply(self, steps: Plan, wanted: W) -> str:
         """Returns the reason of a reload, or ""."""
 
-    def verify(self, wanted: W) -> None:
+    def verify(self, current: C, wanted: W) -> None:
         """Raises ConvergeError when the router is not as wanted."""
 
 
@@ -52,8 +52,8 @@ def converge(subsystem: Subsystem[C, W], want: t.Callable[[C], W], check_mode: b
     if check_mode:
         return Outcome(steps, steps.reload_reason, wanted)
     reason = subsystem.apply(steps, wanted) if steps else ""
-    if steps:
-        subsystem.verify(wanted)
+    # What was read already is judged too: a program that is down has nothing to change.
+    subsystem.verify(subsystem.read() if steps else current, wanted)
     return Outcome(steps, reason, wanted)
 
 

@@ -33,8 +33,8 @@ class Number:
         self.now = self.now if self.deaf else wanted
         return "a reason"
 
-    def verify(self, wanted):
-        if self.now != wanted:
+    def verify(self, current, wanted):
+        if current != wanted:
             raise ConvergeError("not as wanted")
 
 
