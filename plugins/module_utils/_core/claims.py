@@ -38,7 +38,7 @@ Key = tuple[bool, Rule]
 
 
 class Claims:
-    """Collects claims, and settles them. ``quarantined`` and ``owners`` (keys of each ingress) are the outcome."""
+    """Collects claims, and settles them. ``quarantined`` and ``hosts_of`` (hosts that each owner won) are the outcome."""
 
     def __init__(self, options: EdgeOptions) -> None:
         self._options = options

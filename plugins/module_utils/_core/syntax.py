@@ -14,6 +14,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import reprlib
+import typing as t
 
 from .errors import InvalidValue
 
@@ -92,11 +93,8 @@ def _normal_escape(match: re.Match[str]) -> str:
 
 def network(value: object, field: str) -> str:
     """An IPv4 or IPv6 network or address, in its canonical form ``ADDRESS/LENGTH``."""
-    try:
-        if isinstance(value, str) and "%" not in value:
-            return _unmapped(str(ipaddress.ip_network(value)))
-    except ValueError:
-        pass
+    if found := _canonical(ipaddress.ip_network, value):
+        return found
     raise InvalidValue(field, f"{shown(value)} is no network (such as 192.0.2.0/24 or 2001:db8::/32, without host bits)")
 
 
@@ -118,20 +116,20 @@ def is_pem(text: str) -> bool:
     return bool(_PEM.fullmatch(text))
 
 
-def _unmapped(text: str) -> str:
+def _canonical(parse: t.Callable[[str], t.Any], value: object) -> str:
+    """What ``parse`` of the standard library makes of a value, as text; "" where it makes nothing of it."""
+    try:
+        text = str(parse(value)) if isinstance(value, str) and "%" not in value else ""
+    except ValueError:
+        return ""
     # IPv4 in IPv6: Python 3.13 writes it in another way than its forerunners, and such packets carry IPv4 addresses.
-    if text.startswith("::ffff:"):
-        raise ValueError(text)
-    return text
+    return "" if text.startswith("::ffff:") else text
 
 
 def address(value: object, field: str) -> str:
     """An IPv4 or IPv6 address, without a zone, in its canonical form."""
-    try:
-        if isinstance(value, str) and "%" not in value:
-            return _unmapped(str(ipaddress.ip_address(value)))
-    except ValueError:
-        pass
+    if found := _canonical(ipaddress.ip_address, value):
+        return found
     raise InvalidValue(field, f"{shown(value)} is no IP address")
 
 

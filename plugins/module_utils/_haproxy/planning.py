@@ -89,8 +89,9 @@ def plan(current: Current, wanted: Wanted) -> Plan:
     steps: list[Step] = [StoreCertificate(name) for name in sorted(set(pems) - current.stored)]
     reason = ""
     if current.running:
-        reason = _reload_reason(current.running, wanted)
-        steps += [Reload(reason)] if reason else _runtime_steps(current.running, wanted)
+        certificates = wanted.certificates()
+        reason = _reload_reason(current.running, wanted, certificates)
+        steps += [Reload(reason)] if reason else _runtime_steps(current.running, wanted, certificates)
     steps += [DiscardCertificate(name) for name in sorted(current.stored - set(pems))]
     return Plan(files, tuple(steps), reason)
 
@@ -100,7 +101,7 @@ def _shown(name: str, text: str) -> str:
     return _USER.sub("/u/(secret) ", text) if name == POLICIES else text
 
 
-def _reload_reason(running: Running, wanted: Wanted) -> str:
+def _reload_reason(running: Running, wanted: Wanted, certificates: dict[str, AddCertificate]) -> str:
     layout = wanted.layout
     if not any(name.startswith(FINGERPRINT_PREFIX) for name in running.backends):
         return "haproxy has not loaded our configuration yet"
@@ -109,15 +110,14 @@ def _reload_reason(running: Running, wanted: Wanted) -> str:
         return f"the stock of backends grows by {len(more)}" if more else "frontends or options changed"
     if running.certificates is None or None in (running.maps.get(name) for name in layout.maps):
         return "haproxy has not loaded our maps or certificate list"
-    for path, step in sorted(wanted.certificates().items()):
+    for path, step in sorted(certificates.items()):
         if path not in running.certificates and step.size > MAX_COMMAND:
             return f"certificate {path} is too long for the run-time interface"
     return ""
 
 
-def _runtime_steps(running: Running, wanted: Wanted) -> list[Step]:
+def _runtime_steps(running: Running, wanted: Wanted, certificates: dict[str, AddCertificate]) -> list[Step]:
     """What comes, then what leads to it, then what goes: no request meets a gap."""
-    certificates = wanted.certificates()
     listed = running.certificates or frozenset()
     maps = {name: running.maps.get(name) or {} for name in wanted.layout.maps}
     steps: list[Step] = [certificates[path] for path in sorted(set(certificates) - listed)]

@@ -20,6 +20,7 @@ from .._core.model import Endpoint, PoolTls
 CHECK_OPTIONS = "check inter 2s fastinter 500ms fall 2 rise 2 observe layer4 error-limit 3 on-error mark-down"
 MAX_WEIGHT = 256
 _DEFAULT = Share()
+_NO_TLS = PoolTls()
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -77,9 +78,9 @@ def servers(pools: t.Iterable[PoolName], state: IngressState, directory: str, pa
     draining: set[str] = set()
     for name in pools:
         pool, share = state.pools[name], state.shares.get(name.cluster, _DEFAULT)
-        options = CHECK_OPTIONS if passthrough else _options(pool.protocol, pool.tls, pool.proxy_protocol, share.mode, directory)
-        if passthrough and share.mode == STANDBY:
-            options += " backup"
+        # What is passed through is the pods' own business.
+        spoken = ("http", _NO_TLS, False) if passthrough else (pool.protocol, pool.tls, pool.proxy_protocol)
+        options = _options(*spoken, share.mode, directory)
         for endpoint, drains in usable(pool.passthrough if passthrough else pool.endpoints):
             server = _server_name(name.cluster, endpoint, options)
             of_clusters.setdefault(name.cluster, {})[server] = Server(endpoint.address, endpoint.port, options)
