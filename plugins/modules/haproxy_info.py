@@ -16,6 +16,8 @@ description:
   - Reads routes, backends with their servers, certificates and the state of the process from the running haproxy, and what the router remembers
     of each cluster. It changes nothing.
   - Where haproxy does not answer, RV(running) is false, RV(reason) says why, and what is shown is what haproxy will serve from its next start.
+extends_documentation_fragment:
+  - northgate.edge.haproxy
 options:
   gather:
     description: What to read.
@@ -23,18 +25,6 @@ options:
     elements: str
     choices: [routes, backends, certificates, process, clusters]
     default: [routes, backends, certificates, process, clusters]
-  config_dir:
-    description: haproxy's configuration directory, as the role P(northgate.edge.haproxy#role) prepared it.
-    type: path
-    default: /etc/haproxy
-  socket:
-    description: Stats socket of haproxy, level admin.
-    type: path
-    default: /run/haproxy/northgate.sock
-  master_socket:
-    description: Socket of haproxy's master process.
-    type: path
-    default: /run/haproxy-master.sock
   state_dir:
     description: Directory on the router for what it remembers between runs.
     type: path
@@ -159,6 +149,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.northgate.edge.plugins.module_utils._core import codec
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import NorthgateError, SnapshotError
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.info import Info, stamp
+from ansible_collections.northgate.edge.plugins.module_utils._module import arguments
 from ansible_collections.northgate.edge.plugins.module_utils._module.memory import Accepted
 
 SUBSETS = ["routes", "backends", "certificates", "process", "clusters"]
@@ -198,9 +189,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "gather": {"type": "list", "elements": "str", "choices": SUBSETS, "default": SUBSETS},
-            "config_dir": {"type": "path", "default": "/etc/haproxy"},
-            "socket": {"type": "path", "default": "/run/haproxy/northgate.sock"},
-            "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
+            **arguments.haproxy(),
             "state_dir": {"type": "path", "default": "/var/lib/northgate"},
         },
         supports_check_mode=True,

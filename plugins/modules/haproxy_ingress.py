@@ -20,6 +20,7 @@ description:
   - Objects of a cluster that can't be served are skipped and named in RV(quarantined); all else is served.
 extends_documentation_fragment:
   - northgate.edge.attributes
+  - northgate.edge.haproxy
   - northgate.edge.shipped
 options:
   certificates:
@@ -114,18 +115,6 @@ options:
     type: list
     elements: str
     default: []
-  config_dir:
-    description: haproxy's configuration directory, as the role P(northgate.edge.haproxy#role) prepared it.
-    type: path
-    default: /etc/haproxy
-  socket:
-    description: Stats socket of haproxy, level admin.
-    type: path
-    default: /run/haproxy/northgate.sock
-  master_socket:
-    description: Socket of haproxy's master process.
-    type: path
-    default: /run/haproxy-master.sock
 notes:
   - Each value of O(shares) is a dictionary. C(weight) (1 to 1000) is the cluster's part in relation to the others' weights.
     C(mode) is C(active), C(standby) (gets requests when no active cluster has a pod that answers) or C(drain) (gets no new sessions).
@@ -317,6 +306,7 @@ def main():
     texts = {"type": "list", "elements": "str"}
     module = AnsibleModule(
         argument_spec={
+            **arguments.haproxy(),
             **arguments.shipped(),
             "certificates": {"type": "path"},
             "http_bind": {**texts, "default": list(Options.http_bind)},
@@ -335,9 +325,6 @@ def main():
             "shrink_limit": {"type": "int", "default": ShrinkLimit.share},
             "shrink_least": {"type": "int", "default": ShrinkLimit.least},
             "confirm_shrink": {**texts, "default": []},
-            "config_dir": {"type": "path", "default": "/etc/haproxy"},
-            "socket": {"type": "path", "default": "/run/haproxy/northgate.sock"},
-            "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
         },
         supports_check_mode=True,
     )

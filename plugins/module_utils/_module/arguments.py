@@ -19,3 +19,12 @@ def shipped() -> dict[str, t.Any]:
         "_documents": {"type": "dict"},
         "_uploads": {"type": "dict", "default": {}},
     }
+
+
+def haproxy() -> dict[str, t.Any]:
+    """For modules that talk to a router's haproxy."""
+    return {
+        "config_dir": {"type": "path", "default": "/etc/haproxy"},
+        "socket": {"type": "path", "default": "/run/haproxy/northgate.sock"},
+        "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
+    }
