@@ -7,22 +7,18 @@ from __future__ import annotations
 
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
 
-from ansible_collections.northgate.edge.plugins.module_utils._core import decide, desired, model
+from ansible_collections.northgate.edge.plugins.module_utils._core import decide
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy import config, layout, servers
+from edge import ANSWER, HOSTS, hosts, snapshots
 from figure import CouldNotMeasure, Figure, Measurement
-from processes import cores, cpu_seconds, free_port, haproxy, wrk, wrk_script
+from processes import CONNECTIONS, cores, free_port, haproxy, rate_and_cost, wrk_script
 
-HOSTS = 5000
-HOST = "host-%d.example.test"
 ROUNDS = 5
 SECONDS = 3
-CONNECTIONS = 32
 GOAL = 20
-POOL = "class/traefik"
 # What only serves the look-up of the route.
 LOOKUPS = ("set-var(txn.ng_path)", "set-var(txn.ng_route)", "unless { var(txn.ng_route)")
 
@@ -57,7 +53,7 @@ def measure() -> Measurement:
         directory = pathlib.Path(name)
         answer, ours, chain = free_port(), free_port(), free_port()
         _write_configurations(directory, answer, ours, chain)
-        script = wrk_script(directory / "hosts.lua", (HOST % number for number in range(1, HOSTS + 1)))
+        script = wrk_script(directory / "hosts.lua", hosts())
         with (
             haproxy(directory / "answer.cfg", load_core, (answer,)),
             haproxy(directory / "ours.cfg", haproxy_core, (ours,)) as our_process,
@@ -65,7 +61,8 @@ def measure() -> Measurement:
         ):
             rounds = []
             for number in range(ROUNDS):
-                row = [_one(process, port, script, load_core) for process, port in ((our_process, ours), (chain_process, chain))]
+                both = ((our_process, ours), (chain_process, chain))
+                row = [rate_and_cost(process, {f"http://127.0.0.1:{port}": script}, load_core, SECONDS) for process, port in both]
                 print(f"  round {number + 1} of {ROUNDS}: map {row[0][0]:,.0f}/s, chain {row[1][0]:,.0f}/s", file=sys.stderr)
                 rounds.append(row)
     value = statistics.median(map_[0] / chain_[0] for map_, chain_ in rounds)
@@ -81,12 +78,6 @@ def measure() -> Measurement:
     )
 
 
-def _one(process: subprocess.Popen, port: int, script: pathlib.Path, core: int) -> tuple[float, float]:
-    before = cpu_seconds(process)
-    rate = wrk({f"http://127.0.0.1:{port}": script}, core, CONNECTIONS, SECONDS)
-    return rate, (cpu_seconds(process) - before) / (rate * SECONDS) * 1e6
-
-
 def _row(name: str, measured: list[tuple[float, float]]) -> tuple[str, ...]:
     rates = sorted(rate for rate, _cpu in measured)
     cpu = statistics.median(cpu for _rate, cpu in measured)
@@ -94,12 +85,9 @@ def _row(name: str, measured: list[tuple[float, float]]) -> tuple[str, ...]:
 
 
 def _write_configurations(directory: pathlib.Path, answer: int, ours: int, chain: int) -> None:
-    (directory / "answer.cfg").write_text(
-        f"{SETTINGS}frontend answer from ng_defaults\n    bind 127.0.0.1:{answer}\n    http-request return status 200\n",
-        encoding="utf-8",
-    )
+    (directory / "answer.cfg").write_text(SETTINGS + ANSWER % answer, encoding="utf-8")
     options = config.Options(http_bind=(f"127.0.0.1:{ours}",), https_bind=())
-    wanted = layout.layout(_desired_state(answer), options, layout.Known(), str(directory))
+    wanted = layout.layout(decide.ingress_state(snapshots(answer)), options, layout.Known(), str(directory))
     texts = layout.render(wanted, str(directory), str(directory))
     # No checks: they would be one more thing that differs from run to run.
     ours_text = texts.pop(layout.CONFIG).replace(servers.CHECK_OPTIONS, "")
@@ -108,16 +96,6 @@ def _write_configurations(directory: pathlib.Path, answer: int, ours: int, chain
     chain_text = _as_chain(ours_text, wanted.maps[config.ROUTES]).replace(f"127.0.0.1:{ours}", f"127.0.0.1:{chain}")
     for name, text in (("ours", ours_text), ("chain", chain_text)):
         (directory / f"{name}.cfg").write_text(SETTINGS + text, encoding="utf-8")
-
-
-def _desired_state(answer: int) -> desired.IngressState:
-    def snapshot(cluster: str, every: int) -> model.Snapshot:
-        rules = (model.Rule(HOST % number, "/", model.PREFIX) for number in range(1, HOSTS + 1, every))
-        paths = tuple(model.Path(rule, POOL) for rule in rules)
-        ingress = model.Ingress("bench", "hosts", "2026-01-01T00:00:00Z", "traefik", paths)
-        return model.Snapshot(cluster, (ingress,), (model.Pool(POOL, (model.Endpoint("127.0.0.1", answer),)),))
-
-    return decide.ingress_state([snapshot("alpha", 1), snapshot("beta", 3)])
 
 
 def _as_chain(text: str, routes: dict[str, str]) -> str:

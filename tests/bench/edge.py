@@ -23,7 +23,34 @@ sys.path[:0] = [str(_ROOT / "tests" / "integration"), str(LAB)]
 from conftest import HAProxy, KubernetesAPI, make_pem  # noqa: E402
 from northgate_lab import binaries  # noqa: E402
 
-__all__ = ["HAProxy", "KubernetesAPI", "LAB", "base", "certificate", "make_pem", "playbook", "program", "programs", "router", "serial"]
+__all__ = [
+    "ANSWER", "HAProxy", "HOST", "HOSTS", "KubernetesAPI", "LAB", "POOL", "base", "certificate", "hosts", "make_pem", "playbook", "program",
+    "programs", "router", "serial", "snapshots",
+]  # fmt: skip
+
+# So many hosts, from 1 on.
+HOSTS = 5000
+HOST = "host-%d.example.test"
+POOL = "class/traefik"
+# The server behind all of them, on a port.
+ANSWER = "frontend answer from ng_defaults\n    bind 127.0.0.1:%d\n    http-request return status 200\n"
+
+
+def hosts() -> list[str]:
+    """All hosts."""
+    return [HOST % number for number in range(1, HOSTS + 1)]
+
+
+def snapshots(answer: int) -> list[model.Snapshot]:
+    """Two clusters, whose only pod is the server on the port ``answer``: one offers all hosts, the other every third."""
+
+    def snapshot(cluster: str, every: int) -> model.Snapshot:
+        rules = (model.Rule(HOST % number, "/", model.PREFIX) for number in range(1, HOSTS + 1, every))
+        paths = tuple(model.Path(rule, POOL) for rule in rules)
+        ingress = model.Ingress("bench", "hosts", "2026-01-01T00:00:00Z", "traefik", paths)
+        return model.Snapshot(cluster, (ingress,), (model.Pool(POOL, (model.Endpoint("127.0.0.1", answer),)),))
+
+    return [snapshot("alpha", 1), snapshot("beta", 3)]
 
 
 def base(directory: pathlib.Path, **values: object) -> str:

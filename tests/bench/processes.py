@@ -18,6 +18,8 @@ import typing as t
 from figure import CouldNotMeasure
 
 START_SECONDS = 60.0
+# Of a load, all together.
+CONNECTIONS = 32
 
 # Requests for every host are made before the clock runs, so that wrk costs the same for each. The address of
 # all of them is this machine's, whatever name (for TLS, that is the server name) the URL has.
@@ -95,9 +97,16 @@ def wrk_script(path: pathlib.Path, hosts: t.Iterable[str], connection: str = "ke
     return path
 
 
-def wrk(urls: dict[str, pathlib.Path], core: int, connections: int, seconds: int) -> float:
-    """Requests a second that are answered with 200, of one wrk for each URL and script, with ``connections`` together."""
-    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections // len(urls)}", f"-d{seconds}s", "--timeout", "10s", "-s"]
+def rate_and_cost(process: subprocess.Popen, urls: dict[str, pathlib.Path], core: int, seconds: int) -> tuple[float, float]:
+    """Requests a second that are answered with 200, of one wrk for each URL and script, with CONNECTIONS together; and the
+    processor time of ``process`` for one, in microseconds."""
+    before = cpu_seconds(process)
+    rate = _wrk(urls, core, seconds)
+    return rate, (cpu_seconds(process) - before) / (rate * seconds) * 1e6
+
+
+def _wrk(urls: dict[str, pathlib.Path], core: int, seconds: int) -> float:
+    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS // len(urls)}", f"-d{seconds}s", "--timeout", "10s", "-s"]
     running = [
         subprocess.Popen([*command, str(script), url], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for url, script in urls.items()

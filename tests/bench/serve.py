@@ -17,21 +17,18 @@ import typing as t
 from dataclasses import dataclass
 
 import edge
-from ansible_collections.northgate.edge.plugins.module_utils._core import decide, desired, model
+from ansible_collections.northgate.edge.plugins.module_utils._core import decide, desired
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy import config, layout, servers
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.master import Master
+from edge import ANSWER, HOST, HOSTS, POOL, hosts, snapshots
 from figure import Figure, Measurement
-from processes import cores, cpu_seconds, free_port, haproxy, wrk, wrk_script
+from processes import CONNECTIONS, cores, free_port, haproxy, rate_and_cost, wrk_script
 
-HOSTS = 5000
-HOST = "host-%d.example.test"
 # wrk asks for one server name, so there is one for each of these hosts.
 TLS_HOSTS = [HOST % number for number in range(100, 900, 100)]
 ROUNDS = 5
 SECONDS = 2
-CONNECTIONS = 32
 GOAL = 0.9
-POOL = "class/traefik"
 SIDES = ("ours", "hand-written", "hand-written-headers")
 # What ours tells applications beside X-Forwarded-For and -Proto.
 HEADERS = (
@@ -108,14 +105,11 @@ def _details(sides: list[Side], rates: dict[str, list[list[tuple[float, float]]]
 def _one(kind: str, side: Side, process: subprocess.Popen, directory: pathlib.Path, core: int) -> tuple[float, float]:
     """Requests a second, and haproxy's processor time for one in microseconds."""
     if kind == "http":
-        hosts = (HOST % number for number in range(1, HOSTS + 1))
-        urls = {f"http://127.0.0.1:{side.http}": wrk_script(directory / "http.lua", hosts)}
+        urls = {f"http://127.0.0.1:{side.http}": wrk_script(directory / "http.lua", hosts())}
     else:
         connection = "close" if kind == "handshake" else "keep-alive"
         urls = {f"https://{host}:{side.https}": wrk_script(directory / f"{host}.lua", [host], connection) for host in TLS_HOSTS}
-    before = cpu_seconds(process)
-    rate = wrk(urls, core, CONNECTIONS, SECONDS)
-    return rate, (cpu_seconds(process) - before) / (rate * SECONDS) * 1e6
+    return rate_and_cost(process, urls, core, SECONDS)
 
 
 def _start_times(side: Side, directory: pathlib.Path) -> tuple[float, float]:
@@ -153,8 +147,7 @@ def write_configurations(directory: pathlib.Path, answer: int, log: int) -> list
     clusters = {wanted.stocks[0].taken[f"alpha:{POOL}"]: "alpha", wanted.stocks[0].taken[f"alpha:{POOL} beta:{POOL}"]: "both"}
     routes = ((key.removesuffix("/"), clusters[value.partition("|")[0]]) for key, value in wanted.maps[config.ROUTES].items())
     texts["hand-written.map"] = "".join(f"{host} {backend}\n" for host, backend in routes)
-    answers = f"frontend answer from ng_defaults\n    bind 127.0.0.1:{answer}\n    http-request return status 200\n"
-    texts["answer.cfg"] = base(directory / "answer", log) + answers
+    texts["answer.cfg"] = base(directory / "answer", log) + ANSWER % answer
     for name, text in texts.items():
         # No checks: they would be one more thing that differs from run to run.
         (directory / name).write_text(text.replace(servers.CHECK_OPTIONS, ""), encoding="utf-8")
@@ -187,14 +180,8 @@ def _by_hand(side: Side, headers: t.Iterable[str], directory: pathlib.Path, answ
 
 
 def _desired_state(answer: int) -> desired.IngressState:
-    def snapshot(cluster: str, every: int) -> model.Snapshot:
-        rules = (model.Rule(HOST % number, "/", model.PREFIX) for number in range(1, HOSTS + 1, every))
-        paths = tuple(model.Path(rule, POOL) for rule in rules)
-        ingress = model.Ingress("bench", "hosts", "2026-01-01T00:00:00Z", "traefik", paths)
-        return model.Snapshot(cluster, (ingress,), (model.Pool(POOL, (model.Endpoint("127.0.0.1", answer),)),))
-
     now = int(time.time())
-    certificates = [edge.certificate(HOST % number, now) for number in range(1, HOSTS + 1)]
+    certificates = [edge.certificate(host, now) for host in hosts()]
     # Hosts with a certificate are redirected to HTTPS, and here they are to answer.
     options = desired.EdgeOptions(redirect=False, now=now)
-    return decide.ingress_state([snapshot("alpha", 1), snapshot("beta", 3)], options, certificates)
+    return decide.ingress_state(snapshots(answer), options, certificates)
