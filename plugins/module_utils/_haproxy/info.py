@@ -98,7 +98,7 @@ class Info:
     def _servers(self) -> dict[str, dict[str, Shown]]:
         known: dict[str, dict[str, t.Any]]
         if self.loaded:
-            known = parse.server_states(self._runtime.ask("show servers state"))
+            known = self._runtime.servers()
         else:
             known = parse.server_lines(self._files.get(CONFIG, ""))
         return {
@@ -124,9 +124,11 @@ class Info:
 
     def certificates(self, now: float | None = None) -> list[Shown]:
         """The certificates that are presented, the first to expire first; without their dates where no worker answers."""
-        text = self._runtime.ask(f"show ssl crt-list -n {self._path(CERTIFICATES)}") if self.loaded else self._files.get(CERTIFICATES, "")
-        names = parse.certificate_list(text)
-        presented = self._presented(sorted(names)) if self.loaded else {}
+        if self.loaded:
+            names = self._runtime.certificate_list(self._path(CERTIFICATES)) or {}
+            presented = self._presented(sorted(names))
+        else:
+            names, presented = parse.certificate_list(self._files.get(CERTIFICATES, "")), {}
         found = [(presented.get(path, parse.Presented(None, "")), path) for path in names]
         found.sort(key=lambda one: (one[0].not_after or 0, one[1]))
         return [

@@ -56,11 +56,12 @@ class IngressAdapter:
                 "haproxy {}.{} runs here, and {}.{} is the oldest that can be converged".format(*version, *OLDEST),
                 "Install a newer one, or restart it where one is installed already",
             )
+        listed = self._runtime.certificate_list(os.path.join(self._store.current, CERTIFICATES))
         return Running(
             backends=self._runtime.backends(),
             servers=self._runtime.servers(),
             maps={name: self._runtime.map_entries(os.path.join(self._store.current, name)) for name in MAPS},
-            certificates=self._runtime.certificate_list(os.path.join(self._store.current, CERTIFICATES)),
+            certificates=None if listed is None else frozenset(listed),
         )
 
     def plan(self, current: Current, wanted: Wanted) -> Plan:

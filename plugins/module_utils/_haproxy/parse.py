@@ -14,7 +14,7 @@ import re
 import ssl
 import typing as t
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .._core.errors import NorthgateError
 from .._core.model import EXACT, PREFIX, Rule
@@ -24,7 +24,8 @@ from .servers import Server
 
 _MAPPED = "00000000000000000000FFFF"
 _PROCESS = re.compile(r"(?m)^\d+\s+master\s+(\d+)(?: \[failed: (\d+)\])?\s+(\d+)d(\d+)h(\d+)m(\d+)s\s")
-_FORCED_MAINTENANCE, _DRAINING = 0x01 | 0x02 | 0x04 | 0x20, 0x08 | 0x10
+_FORCED_MAINTENANCE = 0x01
+_MAINTENANCE, _DRAINING = _FORCED_MAINTENANCE | 0x02 | 0x04 | 0x20, 0x08 | 0x10
 
 
 @dataclass(frozen=True)
@@ -152,38 +153,42 @@ def server_lines(configuration: str) -> dict[str, dict[str, Server]]:
 
 
 @dataclass(frozen=True)
-class State:
-    """A server as it runs. ``state``: up, down, drain (nothing new) or maint (out of use)."""
+class RunningServer:
+    """A server as it runs. ``draining``: put into maintenance by a command, so it gets nothing new.
+
+    ``state``, whatever led to it: up, down, drain (nothing new) or maint (out of use). Health checks change it at
+    any time, so servers that differ in it alone are equal.
+    """
 
     address: str
     port: int
     weight: int
-    state: str
+    draining: bool
+    state: str = field(default="up", compare=False)
 
 
-def server_states(answer: str) -> dict[str, dict[str, State]]:
-    """Backend to server name to state, from the answer to ``show servers state`` (management guide, section 9.3)."""
-    found: dict[str, dict[str, State]] = defaultdict(dict)
+def running_servers(answer: str) -> dict[str, dict[str, RunningServer]]:
+    """Backend to server name to server, from the answer to ``show servers state`` (management guide, section 9.3)."""
+    found: dict[str, dict[str, RunningServer]] = defaultdict(dict)
     for line in answer.splitlines()[2:]:
         words = line.split()
         # 1 be_name, 3 srv_name, 4 srv_addr, 5 srv_op_state (0: stopped), 6 srv_admin_state, 7 srv_uweight, 18 srv_port
         if len(words) > 18:
             operation, administration, weight = (int(word) for word in words[5:8])
-            if administration & _FORCED_MAINTENANCE:
+            if administration & _MAINTENANCE:
                 state = "maint"
             elif not operation:
                 state = "down"
             else:
                 state = "drain" if administration & _DRAINING or not weight else "up"
-            found[words[1]][words[3]] = State(words[4], int(words[18]), weight, state)
-    return found
+            found[words[1]][words[3]] = RunningServer(words[4], int(words[18]), weight, bool(administration & _FORCED_MAINTENANCE), state)
+    return dict(found)
 
 
 def certificate_list(text: str) -> dict[str, tuple[str, ...]]:
-    """Server names by path of the PEM file, from a crt-list or haproxy's answer that shows one."""
+    """Server names by path of the PEM file, from a crt-list or the answer to ``show ssl crt-list``."""
     lines = (line.split() for line in text.splitlines() if not line.startswith("#"))
-    # haproxy writes the number of the line after the path.
-    return {re.sub(r"\.pem:\d+$", ".pem", words[0]): tuple(words[1:]) for words in lines if words}
+    return {words[0]: tuple(words[1:]) for words in lines if words}
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from __future__ import annotations
 import re
 import socket
 import typing as t
-from dataclasses import dataclass
 
 from .._core.errors import ConvergeError
+from . import parse
+from .parse import RunningServer
 
 MAX_COMMAND = 14_000
 _MAX_ANSWER = 256 * 1024 * 1024
@@ -28,16 +29,6 @@ class Unreachable(ConvergeError):
 
 class Refused(ConvergeError):
     """haproxy did not do what it was told."""
-
-
-@dataclass(frozen=True)
-class RunningServer:
-    """A server as it runs. ``draining``: put into maintenance, so it gets nothing new."""
-
-    address: str
-    port: int
-    weight: int
-    draining: bool
 
 
 class Runtime:
@@ -91,15 +82,8 @@ class Runtime:
         return frozenset(self.ask("show backend").split("\n")[1:]) - {""}
 
     def servers(self) -> dict[str, dict[str, RunningServer]]:
-        """Backend to server name to server, of every backend that has servers (guide: "show servers state")."""
-        found: dict[str, dict[str, RunningServer]] = {}
-        for line in self.ask("show servers state").splitlines()[2:]:
-            words = line.split()
-            # 1 be_name, 3 srv_name, 4 srv_addr, 6 srv_admin_state (0x01: maintenance forced), 7 srv_uweight, 18 srv_port
-            if len(words) > 18:
-                server = RunningServer(words[4], int(words[18]), int(words[7]), bool(int(words[6]) & 0x01))
-                found.setdefault(words[1], {})[words[3]] = server
-        return found
+        """Backend to server name to server, of every backend that has servers."""
+        return parse.running_servers(self.ask("show servers state"))
 
     def map_entries(self, path: str) -> dict[str, str] | None:
         """Key to value of a map, or None when haproxy has loaded no such map."""
@@ -125,12 +109,10 @@ class Runtime:
         lines = self.ask("show ssl cert").splitlines()
         return frozenset(line.strip() for line in lines if line and not line.startswith(("#", "*")))
 
-    def certificate_list(self, path: str) -> frozenset[str] | None:
-        """Paths of the certificates in a crt-list, or None when haproxy has loaded no such list."""
+    def certificate_list(self, path: str) -> dict[str, tuple[str, ...]] | None:
+        """Path to server names of the certificates in a crt-list, or None when haproxy has loaded no such list."""
         answer = self.ask(f"show ssl crt-list {path}")
-        if not answer.startswith("#"):
-            return None
-        return frozenset(line.split()[0] for line in answer.splitlines()[1:] if line)
+        return parse.certificate_list(answer) if answer.startswith("#") else None
 
 
 def _chunks(lines: t.Iterable[str], limit: int) -> t.Iterator[str]:

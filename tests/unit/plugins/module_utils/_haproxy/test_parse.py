@@ -106,9 +106,11 @@ SERVERS = """\
 
 
 def test_states_of_servers():
-    states = {name: server.state for name, server in parse.server_states(SERVERS)["b"].items()}
+    servers = parse.running_servers(SERVERS)["b"]
+    states = {name: server.state for name, server in servers.items()}
     assert states == {"maint": "maint", "down": "down", "up": "up", "drain": "drain", "drained": "drain", "disabled": "maint"}
-    assert parse.server_states(SERVERS)["b"]["drain"] == parse.State("::1", 80, 0, "drain")
+    assert [name for name, server in servers.items() if server.draining] == ["maint"]
+    assert servers["drain"] == parse.RunningServer("::1", 80, 0, False)
 
 
 PROCESSES = """\
@@ -147,8 +149,8 @@ def test_certificates_of_many_answers():
     assert parse.certificates(answer) == {"/certs/a.pem": seen, "/certs/b.pem": seen, "/certs/empty.pem": parse.Presented(None, "")}
 
 
-def test_lines_of_haproxys_certificate_list_lose_their_numbers():
-    answer = "# /current/certificates.list\n/certs/a.pem:1 a.example *.b.example\n \n"
+def test_haproxys_answer_is_read_as_a_certificate_list():
+    answer = "# /current/certificates.list\n/certs/a.pem a.example *.b.example\n \n"
     assert parse.certificate_list(answer) == {"/certs/a.pem": ("a.example", "*.b.example")}
 
 
