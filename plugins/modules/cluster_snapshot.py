@@ -175,14 +175,15 @@ def told(result):
     """What came of one cluster, for the result."""
     if isinstance(result, NotObserved):
         return dict(observed=False, reason=str(result), ingresses=0, routes=0, pools=0, certificates=0, quarantined=[])
+    snapshot = result.snapshot
     return {
         "observed": True,
         "reason": "",
-        "ingresses": len(result.ingresses),
-        "routes": len({path.rule for ingress in result.ingresses for path in ingress.paths}),
-        "pools": len(result.pools),
-        "certificates": len(result.certificates),
-        "quarantined": [str(skipped) for skipped in result.quarantined],
+        "ingresses": len(snapshot.ingresses),
+        "routes": len({path.rule for ingress in snapshot.ingresses for path in ingress.paths}),
+        "pools": len(snapshot.pools),
+        "certificates": len(snapshot.certificates),
+        "quarantined": [str(skipped) for skipped in snapshot.quarantined],
     }
 
 
@@ -204,13 +205,12 @@ def main():
     changed, clusters, diff = False, {}, []
     try:
         sources = [ClusterSource.parse(name, options) for name, options in sorted(module.params["clusters"].items())]
-        statuses = {}
-        for name, result in observe_all(sources, module.params["timeout"], module.params["page_size"], statuses).items():
+        for name, result in observe_all(sources, module.params["timeout"], module.params["page_size"]).items():
             observed = not isinstance(result, NotObserved)
-            after = codec.dump(result) if observed else b""
+            after = codec.dump(result.snapshot) if observed else b""
             before = update(os.path.join(module.params["path"], name + ".json"), after, module.check_mode)
             # For ingress_status, at the end of the same run.
-            update(os.path.join(module.params["path"], name + ".status.json"), status.dump(statuses[name]) if observed else b"", module.check_mode)
+            update(os.path.join(module.params["path"], name + ".status.json"), status.dump(result.statuses) if observed else b"", module.check_mode)
             if before != after:
                 changed = True
                 if module._diff:

@@ -18,8 +18,7 @@ from pathlib import Path
 import ansible_collections.northgate.edge
 import pytest
 
-from ansible_collections.northgate.edge.plugins.module_utils._core.model import Snapshot
-from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.observe import observe_all
+from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.observe import Observed, observe_all
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.sources import ClusterSource
 
 COLLECTION = Path(ansible_collections.northgate.edge.__path__[0])
@@ -113,7 +112,7 @@ def test_the_kubeconfig_can_list_what_ingress_needs_and_nothing_else(kubernetes,
 
     options = {"kubeconfig": str(written), "ingress_classes": {"any": {"service": "default/kubernetes", "port": "https"}}}
     observed = observe_all([ClusterSource.parse("alpha", options)], 20.0, 500)["alpha"]
-    assert isinstance(observed, Snapshot), observed
+    assert isinstance(observed, Observed), observed
 
 
 def test_applying_in_all_modes(kubernetes, playbook):

@@ -132,7 +132,7 @@ def everything(kubeconfig):
 
 
 def test_a_snapshot_holds_what_the_cluster_offers(cluster):
-    snapshot = observe(everything(cluster.kubeconfig))["alpha"]
+    snapshot = observe(everything(cluster.kubeconfig))["alpha"].snapshot
     found = {ingress.name: ingress for ingress in snapshot.ingresses}
     assert found["shop"].paths == tuple(IngressPath(Rule("shop.example.test", *rule), "class/traefik") for rule in (("/", "Prefix"), ("/exact", "Exact")))
     assert found["wild"].hosts == ("*.example.test",)
@@ -182,7 +182,7 @@ def test_without_the_permission_a_secret_is_named_with_the_way_out_and_the_clust
     )
     try:
         (tmp_path / "lister").write_text(cluster.kubeconfig_for("nobody-token"))
-        snapshot = observe(source(tmp_path / "lister"))["alpha"]
+        snapshot = observe(source(tmp_path / "lister"))["alpha"].snapshot
     finally:
         cluster.kubectl("delete", "clusterrolebinding,clusterrole", name)
     causes = {q.object: q.cause for q in snapshot.quarantined}
@@ -207,7 +207,7 @@ def test_a_cluster_that_fails_is_told_with_its_reason_and_the_others_go_on(clust
         source(cluster.kubeconfig, "no-service", service="ingress/none"),
         source(cluster.kubeconfig, "no-port", port="admin"),
     )
-    assert results.pop("alpha").ingresses
+    assert results.pop("alpha").snapshot.ingresses
     assert all(isinstance(result, NotObserved) for result in results.values())
     reasons = {name: str(result) for name, result in results.items()}
     assert "Is the API server up" in reasons["dead"]
@@ -230,7 +230,7 @@ def test_a_cluster_that_does_not_answer_is_given_up_after_its_time(cluster, tmp_
         silent.setblocking(False)
         with pytest.raises(BlockingIOError):  # It was tried once: another try would take the same time again.
             silent.accept()
-    assert results["alpha"].ingresses
+    assert results["alpha"].snapshot.ingresses
     assert isinstance(results["silent"], NotObserved)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from .._core.errors import InvalidValue, NorthgateError, NotObserved
 from .._core.model import Certificate, Ingress, Snapshot
@@ -26,24 +26,26 @@ _AT_ONCE = 16
 _CLASSES, _INGRESSES = (f"/apis/networking.k8s.io/v1/{kind}" for kind in ("ingressclasses", "ingresses"))
 
 
-def observe_all(
-    sources: t.Sequence[ClusterSource], timeout: float, page_size: int, statuses: dict[str, Statuses] | None = None
-) -> dict[str, Snapshot | NotObserved]:
-    """One snapshot, or the reason why there is none, for each cluster. ``timeout`` in seconds, for each cluster.
+@dataclass(frozen=True)
+class Observed:
+    """A cluster's snapshot, and what the status of its ingresses holds."""
 
-    ``statuses``, where given, gets what the status of each cluster's ingresses holds.
-    """
-    of_all: dict[str, Statuses] = {} if statuses is None else statuses
+    snapshot: Snapshot
+    statuses: Statuses
+
+
+def observe_all(sources: t.Sequence[ClusterSource], timeout: float, page_size: int) -> dict[str, Observed | NotObserved]:
+    """What is observed of each cluster, or the reason why nothing is. ``timeout`` in seconds, for each cluster."""
     with ThreadPoolExecutor(max_workers=min(_AT_ONCE, len(sources)) or 1) as pool:
-        results = pool.map(lambda source: _observe(source, timeout, page_size, of_all.setdefault(source.name, {})), sources)
+        results = pool.map(lambda source: _observe(source, timeout, page_size), sources)
         return {source.name: result for source, result in zip(sources, results)}
 
 
-def _observe(source: ClusterSource, timeout: float, page_size: int, statuses: Statuses) -> Snapshot | NotObserved:
+def _observe(source: ClusterSource, timeout: float, page_size: int) -> Observed | NotObserved:
     try:
         client = Client(source.kubeconfig, source.context, timeout)
         try:
-            return snapshot(source, client, page_size, statuses)
+            return observe(source, client, page_size)
         finally:
             client.close()
     except NotObserved as error:
@@ -54,11 +56,11 @@ def _observe(source: ClusterSource, timeout: float, page_size: int, statuses: St
         return NotObserved(f"{type(error).__name__}: {error}", "This is a defect: please report it")
 
 
-def snapshot(source: ClusterSource, client: Client, page_size: int, statuses: Statuses | None = None) -> Snapshot:
-    """Reads one cluster; raises NotObserved when any part of it can't be read. ``statuses``, where given, is filled."""
+def observe(source: ClusterSource, client: Client, page_size: int) -> Observed:
+    """Reads one cluster; raises NotObserved when any part of it can't be read."""
     quarantine = Quarantine(source.name)
     classes = client.read(_CLASSES, lambda items: Classes(source, items), page_size)
-    drafts = client.read(_INGRESSES, lambda items: list(_drafts(items, classes, quarantine, statuses)), page_size)
+    drafts, statuses = client.read(_INGRESSES, lambda items: _ingresses(items, classes, quarantine), page_size)
     found = services.read(client, pools.wanted(source, classes.sources, drafts), page_size, quarantine)
     of_all = pools.of_classes(classes.sources, found) + pools.of_ingresses(drafts, classes.sources, found, quarantine)
     if source.default_backend:
@@ -66,7 +68,7 @@ def snapshot(source: ClusterSource, client: Client, page_size: int, statuses: St
     known = secrets.read(client, (name for draft in drafts for name in _secrets(draft)))
     _name_unusable(drafts, known, quarantine)
     ingresses = filter(None, (_with_users(draft, known, quarantine) for draft in drafts))
-    return Snapshot(
+    snapshot = Snapshot(
         cluster=source.name,
         ingresses=tuple(sorted(ingresses, key=lambda ingress: (ingress.namespace, ingress.name))),
         pools=pools.merged(of_all),
@@ -74,18 +76,22 @@ def snapshot(source: ClusterSource, client: Client, page_size: int, statuses: St
         default_pool=source.default_backend.pool if source.default_backend else "",
         quarantined=tuple(sorted(quarantine.found)),
     )
+    return Observed(snapshot, statuses)
 
 
-def _drafts(items: t.Iterable[t.Any], classes: Classes, quarantine: Quarantine, statuses: Statuses | None) -> t.Iterator[Draft]:
+def _ingresses(items: t.Iterable[t.Any], classes: Classes, quarantine: Quarantine) -> tuple[list[Draft], Statuses]:
+    """Of the ingresses of our classes, those that can be read; and what the status of each of them holds."""
+    drafts: list[Draft] = []
+    statuses: Statuses = {}
     for raw in items:
         ours = classes.of(raw) if isinstance(raw, dict) else None
         if ours is not None:
-            if statuses is not None:
-                name, addresses = seen(raw)
-                statuses[name] = addresses
+            name, addresses = seen(raw)
+            statuses[name] = addresses
             draft = decode.ingress(raw, ours, classes.sources[ours], quarantine)
             if draft:
-                yield draft
+                drafts.append(draft)
+    return drafts, statuses
 
 
 def _certificates(ingress: Ingress) -> set[secrets.Name]:

@@ -45,7 +45,7 @@ class API:
 
 def snapshot(cluster: str, objects: dict[str, t.Any], **source: t.Any) -> Snapshot:
     """What is observed of ``objects``. ``source``: configuration of the cluster."""
-    return observe.snapshot(ClusterSource.parse(cluster, {"kubeconfig": "none", **source}), API(objects), 500)  # type: ignore[arg-type]
+    return observe.observe(ClusterSource.parse(cluster, {"kubeconfig": "none", **source}), API(objects), 500).snapshot  # type: ignore[arg-type]
 
 
 def on_loopback(pool: Pool) -> Pool:

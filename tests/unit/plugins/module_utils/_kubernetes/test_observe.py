@@ -23,6 +23,7 @@ from ansible_collections.northgate.edge.plugins.module_utils._core import codec
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import NotObserved
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Endpoint, Pool, PoolTls
 from ansible_collections.northgate.edge.plugins.module_utils._core.policy import CLOSED
+from ansible_collections.northgate.edge.plugins.module_utils._core.status import Address
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes import observe
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.sources import ClusterSource
 
@@ -94,7 +95,7 @@ def api(*ingresses, secrets=(), services=SERVICES, slices=SLICES, classes=()):
 
 def snapshot(found, **options):
     source = ClusterSource.parse("alpha", {"kubeconfig": "/k", "ingress_classes": CLASSES, **options})
-    return observe.snapshot(source, found, 500)
+    return observe.observe(source, found, 500).snapshot
 
 
 def pools(found):
@@ -362,6 +363,16 @@ def test_the_order_of_objects_never_changes_the_bytes(data):
     assert codec.dump(snapshot(turned)) == whole
 
 
+def test_what_the_status_of_our_ingresses_holds_is_told_also_of_those_that_are_skipped():
+    told, skipped = ingress("told"), ingress("skipped")
+    told["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
+    skipped["spec"]["rules"] = "none"
+    source = ClusterSource.parse("alpha", {"kubeconfig": "/k", "ingress_classes": CLASSES})
+    found = observe.observe(source, api(told, skipped, ingress("foreign", "foreign")), 500)
+    assert [i.name for i in found.snapshot.ingresses] == ["told"]
+    assert found.statuses == {"demo/told": frozenset({Address("ip", "192.0.2.1")}), "demo/skipped": frozenset()}
+
+
 def test_a_cluster_that_fails_is_told_and_the_others_go_on(monkeypatch):
     class Client(Api):
         def __init__(self, kubeconfig, context, timeout):
@@ -381,7 +392,7 @@ def test_a_cluster_that_fails_is_told_and_the_others_go_on(monkeypatch):
     monkeypatch.setattr(observe, "Client", Client)
     sources = [ClusterSource.parse(name, {"kubeconfig": f"/{name}", "ingress_classes": CLASSES}) for name in ("good", "defect", "partial")]
     results = observe.observe_all(sources, 10.0, 500)
-    assert results["good"].pools
+    assert results["good"].snapshot.pools
     assert str(results["defect"]) == "RuntimeError: surprise. This is a defect: please report it"
     assert str(results["partial"]) == "half"
     assert observe.observe_all([], 10.0, 500) == {}
