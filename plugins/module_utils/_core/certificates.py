@@ -16,7 +16,7 @@ import typing as t
 from collections import defaultdict
 
 from .desired import EdgeOptions, Served
-from .model import Certificate, Ingress, Quarantined
+from .model import Certificate, Ingress, Quarantined, owner
 
 
 def parent(host: str) -> str:
@@ -79,7 +79,7 @@ def choose(
                 candidates.offer(name, certificate)
     quarantined = []
     for cluster, ingress, certificates in of_clusters:
-        won = hosts_of.get(f"{cluster}:{ingress.namespace}/{ingress.name}", set())
+        won = hosts_of.get(owner(cluster, ingress.full_name), set())
         for tls in ingress.tls:
             certificate = certificates.get(tls.certificate)
             if certificate is None:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from .desired import HOST_SCOPE, NEWEST, NOBODY, OPEN_SCOPE, EdgeOptions, PoolName, Route
-from .model import Ingress, Quarantined, Rule
+from .model import Ingress, Quarantined, Rule, owner
 from .policy import CLOSED, NONE
 
 
@@ -27,7 +27,7 @@ class Claim:
 
     @property
     def owner(self) -> str:
-        return f"{self.cluster}:{self.ingress.namespace}/{self.ingress.name}"
+        return owner(self.cluster, self.ingress.full_name)
 
     @property
     def target(self) -> PoolName:

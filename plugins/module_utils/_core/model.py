@@ -104,8 +104,18 @@ class Ingress:
         """The hosts of its rules, each once; "" for every host."""
         return tuple(sorted({path.rule.host for path in self.paths}))
 
+    @property
+    def full_name(self) -> str:
+        """NAMESPACE/NAME."""
+        return f"{self.namespace}/{self.name}"
+
     def __str__(self) -> str:
-        return f"Ingress {self.namespace}/{self.name}"
+        return f"Ingress {self.full_name}"
+
+
+def owner(cluster: str, full_name: str) -> str:
+    """An ingress among those of all clusters: CLUSTER:NAMESPACE/NAME."""
+    return f"{cluster}:{full_name}"
 
 
 @dataclass(frozen=True, order=True, slots=True)

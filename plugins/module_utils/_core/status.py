@@ -19,7 +19,7 @@ from . import syntax
 from .decide import ingress_state
 from .desired import EdgeOptions
 from .errors import InvalidValue
-from .model import Snapshot
+from .model import Snapshot, owner
 
 Object = dict[str, t.Any]
 
@@ -213,7 +213,7 @@ def publications(groups: t.Iterable[Group], snapshots: dict[str, Snapshot]) -> l
         of_cluster = [(served[group.name], group.addresses or frozenset()) for group in telling if cluster in group.clusters]
         silent = [group.addresses or frozenset() for group in groups if not group.converged and cluster in group.clusters]
         wanted = {
-            name: frozenset().union(*(addresses for names, addresses in of_cluster if f"{cluster}:{name}" in names))
+            name: frozenset().union(*(addresses for names, addresses in of_cluster if owner(cluster, name) in names))
             for name in _ours(snapshots[cluster])
         }
         found.append(Publication(cluster, wanted, frozenset().union(*silent)))
@@ -223,7 +223,7 @@ def publications(groups: t.Iterable[Group], snapshots: dict[str, Snapshot]) -> l
 def _ours(snapshot: Snapshot) -> t.Iterator[str]:
     """The ingresses of our classes, as NAMESPACE/NAME: those that may be served, and those that are quarantined."""
     for ingress in snapshot.ingresses:
-        yield f"{ingress.namespace}/{ingress.name}"
+        yield ingress.full_name
     for quarantined in snapshot.quarantined:
         kind, _space, label = quarantined.object.partition(" ")
         namespace, _slash, name = label.partition("/")
