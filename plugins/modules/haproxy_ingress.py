@@ -195,59 +195,20 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.northgate.edge.plugins.module_utils._core.decide import ingress_state
-from ansible_collections.northgate.edge.plugins.module_utils._core.desired import CLAIM_SCOPES, CLAIM_WINNERS, EdgeOptions, Share
-from ansible_collections.northgate.edge.plugins.module_utils._core.errors import InvalidValue, NorthgateError
-from ansible_collections.northgate.edge.plugins.module_utils._core.policy import Policy
+from ansible_collections.northgate.edge.plugins.module_utils._core.desired import CLAIM_SCOPES, CLAIM_WINNERS
+from ansible_collections.northgate.edge.plugins.module_utils._core.errors import NorthgateError
 from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import ShrinkLimit
 from ansible_collections.northgate.edge.plugins.module_utils._core.syntax import dns_label
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.config import Options
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.ingress import IngressAdapter
 from ansible_collections.northgate.edge.plugins.module_utils._module import arguments
 from ansible_collections.northgate.edge.plugins.module_utils._module.memory import Accepted, Inbox, lock
+from ansible_collections.northgate.edge.plugins.module_utils._module.options import edge_options, haproxy_options
 from ansible_collections.northgate.edge.plugins.module_utils._module.sync import Guard, converge, receive, remember
 
 MODULE = "haproxy_ingress"
 # How the operator's certificates are named among what is shipped, remembered and guarded.
 CERTIFICATES = "certificates"
-
-
-def shares(configured):
-    """Each cluster's Share, from the option of this name."""
-    found = {}
-    for cluster, values in configured.items():
-        dns_label(cluster, "shares")
-        try:
-            found[cluster] = Share(**values)
-        except TypeError as error:
-            raise InvalidValue("shares.%s" % cluster, "is no dictionary of weight and mode (%s)" % error) from error
-        except InvalidValue as error:
-            raise InvalidValue("shares.%s.%s" % (cluster, error.field), error.cause) from error
-    return found
-
-
-def options(params):
-    """What the operator chose, for the decision and for haproxy."""
-    Policy(hsts=params["hsts"])
-    edge = EdgeOptions(
-        shares=shares(params["shares"]),
-        claim_winner=params["claim_winner"],
-        claim_scope=params["claim_scope"],
-        redirect=params["https_redirect"],
-        passthrough=params["tls_passthrough"],
-        now=int(time.time()),
-        expiry_warning=params["expiry_warning"] * 86400,
-    )
-    ours = Options(
-        http_bind=tuple(params["http_bind"]),
-        https_bind=tuple(params["https_bind"]),
-        hsts=params["hsts"],
-        trusted_proxies=tuple(params["trusted_proxies"]),
-        proxy_protocol_from=tuple(params["proxy_protocol_from"]),
-        passthrough=params["tls_passthrough"],
-        affinity_cookie=params["affinity_cookie"],
-        spare_backends=params["spare_backends"],
-    )
-    return edge, ours
 
 
 def warn(module, received, state, skipped):
@@ -276,10 +237,10 @@ def run(module, inbox):
     ours = receive([CERTIFICATES], {CERTIFICATES: bundle}, inbox, accepted_ours, guard) if bundle else {}
     certificates = [c for r in ours.values() for c in r.snapshot.certificates]
     skipped = [str(q) for r in ours.values() for q in r.snapshot.quarantined]
-    edge, for_haproxy = options(params)
-    state = ingress_state((r.snapshot for r in received.values()), edge, certificates)
+    options = haproxy_options(params)
+    state = ingress_state((r.snapshot for r in received.values()), edge_options(params, int(time.time())), certificates)
     adapter = IngressAdapter(params["config_dir"], params["socket"], params["master_socket"])
-    outcome = converge(adapter, lambda current: adapter.wanted(current, state, for_haproxy), module.check_mode)
+    outcome = converge(adapter, lambda current: adapter.wanted(current, state, options), module.check_mode)
     if not module.check_mode:
         if outcome.reload_reason:
             module.log("haproxy was reloaded: %s" % outcome.reload_reason)
