@@ -96,6 +96,7 @@ def test_without_a_default_backend_nothing_matches(haproxy, pods, cluster):
         (b"GET / HTTP/1.1\r\nHost: m\xc3\xbcnchen.example.test\r\nConnection: close\r\n\r\n", 400),
         (b"GET /a%4 HTTP/1.1\r\nHost: a.shop.example.test\r\nConnection: close\r\n\r\n", 400),
         (b"CONNECT a.shop.example.test:80 HTTP/1.1\r\nHost: a.shop.example.test:80\r\n\r\n", 405),
+        (b"OPTIONS * HTTP/1.1\r\nHost: a.shop.example.test\r\n\r\n", 404),
         (b"GET / HTTP/1.1\r\nHost: a.shop.example.test\r\nConnection: close\r\n\r\n", 200),
     ],
 )

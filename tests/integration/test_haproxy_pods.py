@@ -94,6 +94,21 @@ def test_a_pod_that_is_spoken_to_by_tls_comes_without_a_reload(haproxy, cluster,
     assert "client the-router" in haproxy.ask(HOST).text
 
 
+def test_only_files_that_are_not_loaded_yet_need_a_reload(haproxy, cluster, pod):
+    def spoken_to(**tls):
+        return haproxy.bring(with_pool(cluster("alpha", [ROOT], [pod.tls]), protocol="https", tls=PoolTls(**tls))).reload_reason
+
+    trusted = authority(pod.server, "pod")
+    haproxy.bring(cluster("alpha", [ROOT], [pod.tls]))
+    assert spoken_to(verify=False) == ""
+    assert spoken_to(authority=trusted) == "TLS to pods needs an authority or a client certificate that is not loaded"
+    assert spoken_to(authority=trusted, server_name="pods.example.test") == ""
+    assert haproxy.ask(HOST).status == 200
+    assert haproxy.bring(cluster("alpha", [ROOT], [pod.tls])).reload_reason == ""
+    assert spoken_to(authority=trusted) == ""
+    assert haproxy.ask(HOST).status == 200
+
+
 def test_http2_without_tls(haproxy, cluster, pod):
     haproxy.bring(cluster("alpha", [ROOT], []))
     assert haproxy.bring(with_pool(cluster("alpha", [ROOT], [pod.h2c]), protocol="h2c")).reload_reason == ""

@@ -132,7 +132,7 @@ def test_a_reload_whose_worker_has_not_loaded_our_files_goes_back(haproxy, pods,
     haproxy.bring(cluster("alpha", [ROOT], [a1.port]))
     live = haproxy.adapter.read()
     original = IngressAdapter._await
-    monkeypatch.setattr(IngressAdapter, "_await", lambda self, fingerprint, timeout=30.0: original(self, "ng_layout_other", 0.3))
+    monkeypatch.setattr(IngressAdapter, "_await", lambda self, backends, timeout=30.0: original(self, {"ng_layout_other"}, 0.3))
     haproxy.options = replace(haproxy.options, hsts="max-age=1")
     with pytest.raises(ConvergeError, match="has not loaded our configuration.*files of before are back"):
         haproxy.bring(cluster("alpha", [ROOT], [a1.port]))

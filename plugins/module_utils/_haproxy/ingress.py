@@ -122,7 +122,7 @@ class IngressAdapter:
         try:
             self._master.reload()
             reloaded = True
-            self._await(layout.fingerprint)
+            self._await({layout.fingerprint, *layout.loads})
         except ConvergeError as error:
             self._store.back_to(before)
             if reloaded:
@@ -132,11 +132,11 @@ class IngressAdapter:
                 error.hint,
             ) from error
 
-    def _await(self, fingerprint: str, timeout: float = 30.0) -> None:
+    def _await(self, backends: set[str], timeout: float = 30.0) -> None:
         deadline = time.monotonic() + timeout
         while True:
             try:
-                if fingerprint in self._runtime.backends():
+                if backends <= self._runtime.backends():
                     return
             except Unreachable:  # The new worker takes the socket over.
                 pass

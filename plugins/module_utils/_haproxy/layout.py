@@ -12,6 +12,7 @@ a pod that comes or goes is one server: all of them without a reload.
 from __future__ import annotations
 
 import hashlib
+import typing as t
 from dataclasses import dataclass
 
 from .._core.desired import IngressState
@@ -20,10 +21,11 @@ from . import config, entries
 from .backends import BACKENDS, Stock
 from .config import CERTIFICATES, CONFIG, MAPS, NAMES, PASSTHROUGH, POLICIES, ROUTES, Options
 from .pem import file_name
-from .servers import Server, servers, tls_files, tls_options
+from .servers import Server, servers, tls_files, tls_load
 
 FILES = (CONFIG, *MAPS, CERTIFICATES, BACKENDS)
 FINGERPRINT_PREFIX = "ng_layout_"
+LOAD_PREFIX = "ng_tls_"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Known:
 class Layout:
     """What haproxy must hold.
 
-    ``structure`` is the configuration without the stocks' backends. ``servers``: backend to server name to server.
+    ``structure`` is the configuration without the stocks' backends. ``loads``: name of a backend to options of its one server,
+    which is there only to load the files that they name. ``servers``: backend to server name to server.
     ``maps``: file name to entries. ``certificates``: name of a PEM file to the server names that it is presented
     for. ``pems``: text by name of a PEM file, those for TLS to pods among them (secret).
     """
@@ -46,6 +49,7 @@ class Layout:
     structure: str
     fingerprint: str
     stocks: tuple[Stock, ...]
+    loads: dict[str, str]
     servers: dict[str, dict[str, Server]]
     maps: dict[str, dict[str, str]]
     certificates: dict[str, tuple[str, ...]]
@@ -70,12 +74,13 @@ def layout(state: IngressState, options: Options, known: Known, certificate_dire
     if options.passthrough:
         maps[PASSTHROUGH] = {host: stock[1].taken[entries.pools_name(pools)] for host, pools in state.passthrough.items()}
     tls = sorted({pool.tls for pool in state.pools.values() if pool.protocol == "https"})
-    structure = _structure(options, [tls_options(one, certificate_directory) for one in tls])
+    structure = f"{config.frontends(options)}\n{config.backend_defaults(options)}"
     names = {file_name(one.certificate, one.names): one for one in state.certificates}
     return Layout(
         structure=structure,
         fingerprint=_fingerprint(structure, stock),
         stocks=tuple(stock),
+        loads=_loads(tls_load(one, certificate_directory) for one in tls),
         servers={backend: of for one in of_stock for backend, of in one.items()},
         maps=maps,
         certificates={name: one.names for name, one in names.items()},
@@ -95,10 +100,9 @@ _BACKENDS = {
 }
 
 
-def _structure(options: Options, tls: list[str]) -> str:
-    # Loads the files, so that servers which need them can be added while haproxy runs.
-    loads = [f"backend ng_tls_{number} from ng_servers\n    server load 127.0.0.1:9 disabled {words}\n" for number, words in enumerate(tls, 1)]
-    return "\n".join([config.frontends(options), config.backend_defaults(options), *loads])
+def _loads(tls: t.Iterable[str]) -> dict[str, str]:
+    """Backends by whose names the running process tells that servers with these files can be added."""
+    return {LOAD_PREFIX + hashlib.sha256(files.encode()).hexdigest()[:16]: files for files in tls if files}
 
 
 def _fingerprint(structure: str, stock: list[Stock]) -> str:
@@ -120,6 +124,7 @@ def _config(wanted: Layout, directory: str) -> str:
     instance = hashlib.sha256(directory.encode()).hexdigest()[:8]
     pools = wanted.pools()
     sections = [config.HEADER, wanted.structure.replace(config.DIRECTORY, directory).replace(config.INSTANCE, instance)]
+    sections += [f"backend {name} from ng_servers\n    server load 127.0.0.1:9 disabled ssl {of}\n" for name, of in wanted.loads.items()]
     for stock in wanted.stocks:
         start, lines = _BACKENDS[stock.kind]
         for name in stock.names:

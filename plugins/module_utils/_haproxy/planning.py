@@ -14,7 +14,8 @@ from .._core.plan import FileChange, Plan, Step
 from . import backends as stocks
 from .config import CERTIFICATES, POLICIES, ROUTES
 from .layout import FINGERPRINT_PREFIX, Layout
-from .runtime import MAX_COMMAND, RunningServer
+from .parse import RunningServer
+from .runtime import MAX_COMMAND
 from .servers import Server
 from .steps import (
     AddCertificate,
@@ -108,6 +109,8 @@ def _reload_reason(running: Running, wanted: Wanted, certificates: dict[str, Add
     if layout.fingerprint not in running.backends:
         more = [name for stock in layout.stocks for name in stock.names if name not in running.backends]
         return f"the stock of backends grows by {len(more)}" if more else "frontends or options changed"
+    if not running.backends.issuperset(layout.loads):
+        return "TLS to pods needs an authority or a client certificate that is not loaded"
     if running.certificates is None or None in (running.maps.get(name) for name in layout.maps):
         return "haproxy has not loaded our maps or certificate list"
     for path, step in sorted(certificates.items()):

@@ -47,15 +47,21 @@ def _pem_name(kind: str, text: str) -> str:
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.pem"
 
 
-def tls_options(tls: PoolTls, directory: str) -> str:
-    """Options of a server that is spoken to by TLS. ``directory`` is where ``tls_files`` are."""
-    words = ["ssl", "verify required" if tls.verify else "verify none"]
+def tls_load(tls: PoolTls, directory: str) -> str:
+    """Options that name the files; "" when there are none. ``directory`` is where ``tls_files`` are."""
+    words = []
     if tls.verify:
-        words.append(f"ca-file {directory}/{_pem_name('ca', tls.authority)}" if tls.authority else "ca-file @system-ca")
+        words.append(f"verify required ca-file {directory}/{_pem_name('ca', tls.authority)}" if tls.authority else "verify required ca-file @system-ca")
     if tls.client_certificate:
         words.append(f"crt {directory}/{_pem_name('client', tls.client_certificate)}")
+    return " ".join(words)
+
+
+def tls_options(tls: PoolTls, directory: str) -> str:
+    """Options of a server that is spoken to by TLS."""
+    words = ["ssl", tls_load(tls, directory)] if tls.verify else ["ssl verify none", tls_load(tls, directory)]
     words += [f"sni str({tls.server_name}) check-sni {tls.server_name}"] if tls.server_name else ["sni var(txn.ng_host)"]
-    return " ".join([*words, "alpn h2,http/1.1"])
+    return " ".join([*filter(None, words), "alpn h2,http/1.1"])
 
 
 @functools.lru_cache(maxsize=4096)

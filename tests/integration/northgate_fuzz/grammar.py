@@ -19,7 +19,8 @@ _POOL = rf"{_LABEL}:(?:class/{_HOST}|service/{_LABEL}/{_LABEL}/{_LABEL})"
 _POOLS = rf"{_POOL}(?: {_POOL})*"
 _PEM = r"[A-Za-z0-9.-]+-[0-9a-f]{16}\.pem"
 _CHECKS = r"check inter 2s fastinter 500ms fall 2 rise 2 observe layer4 error-limit 3 on-error mark-down"
-_TLS = r" ssl verify required ca-file @system-ca sni var\(txn\.ng_host\) alpn h2,http/1\.1"
+_TLS_FILES = r" ssl verify required ca-file @system-ca"
+_TLS = rf"{_TLS_FILES} sni var\(txn\.ng_host\) alpn h2,http/1\.1"
 _OPTIONS = rf"{_CHECKS}(?: proto h2 ws h1|{_TLS})?(?: send-proxy-v2 check-send-proxy)?(?: backup)?"
 _NUMBER = r"\d*"
 
@@ -36,7 +37,7 @@ _LINES = {
     # Beside the lines of a configuration without any route.
     "ingress.cfg": rf"    server {_LABEL}_{_ADDRESS}_\d+(?:_[0-9a-f]{{6}})? {_ADDRESS}:\d+ {_OPTIONS}(?: weight \d+)?"
     rf"|backend ng_h\d{{5}} from ng_servers|backend ng_t\d{{5}} from ng_defaults|backend ng_layout_[0-9a-f]{{16}} from ng_defaults"
-    rf"|    # [a-z].{{0,999}}|backend ng_tls_\d+ from ng_servers|    server load 127\.0\.0\.1:9 disabled{_TLS}",
+    rf"|    # [a-z].{{0,999}}|backend ng_tls_[0-9a-f]{{16}} from ng_servers|    server load 127\.0\.0\.1:9 disabled{_TLS_FILES}",
 }
 # What starts a longer list of pools than fits is cut, so it is told apart by its characters alone.
 _COMMENT = re.compile(r"    # [a-z0-9:/ .-]*")
