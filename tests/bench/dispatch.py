@@ -11,7 +11,8 @@ import sys
 import tempfile
 
 from ansible_collections.northgate.edge.plugins.module_utils._core import decide
-from ansible_collections.northgate.edge.plugins.module_utils._haproxy import config, layout, servers
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy import layout, servers
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.options import ROUTES, Options
 from edge import ANSWER, HOSTS, hosts, snapshots
 from figure import CouldNotMeasure, Figure, Measurement
 from processes import CONNECTIONS, cores, free_port, haproxy, rate_and_cost, wrk_script
@@ -86,14 +87,14 @@ def _row(name: str, measured: list[tuple[float, float]]) -> tuple[str, ...]:
 
 def _write_configurations(directory: pathlib.Path, answer: int, ours: int, chain: int) -> None:
     (directory / "answer.cfg").write_text(SETTINGS + ANSWER % answer, encoding="utf-8")
-    options = config.Options(http_bind=(f"127.0.0.1:{ours}",), https_bind=())
+    options = Options(http_bind=(f"127.0.0.1:{ours}",), https_bind=())
     wanted = layout.layout(decide.ingress_state(snapshots(answer)), options, layout.Known(), str(directory))
     texts = layout.render(wanted, str(directory), str(directory))
     # No checks: they would be one more thing that differs from run to run.
     ours_text = texts.pop(layout.CONFIG).replace(servers.CHECK_OPTIONS, "")
     for name, text in texts.items():
         (directory / name).write_text(text, encoding="utf-8")
-    chain_text = _as_chain(ours_text, wanted.maps[config.ROUTES]).replace(f"127.0.0.1:{ours}", f"127.0.0.1:{chain}")
+    chain_text = _as_chain(ours_text, wanted.maps[ROUTES]).replace(f"127.0.0.1:{ours}", f"127.0.0.1:{chain}")
     for name, text in (("ours", ours_text), ("chain", chain_text)):
         (directory / f"{name}.cfg").write_text(SETTINGS + text, encoding="utf-8")
 

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 import edge
 from ansible_collections.northgate.edge.plugins.module_utils._core import decide, desired
-from ansible_collections.northgate.edge.plugins.module_utils._haproxy import config, layout, servers
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy import layout, servers
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.options import CERTIFICATES, ROUTES, Options
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.master import Master
 from edge import ANSWER, HOST, HOSTS, POOL, hosts, snapshots
 from figure import Figure, Measurement
@@ -137,15 +138,15 @@ def write_configurations(directory: pathlib.Path, answer: int, log: int) -> list
     certificates.mkdir()
     sides = [Side(name, directory / f"{name}.cfg", free_port(), free_port()) for name in SIDES]
     ours, *by_hand = sides
-    options = config.Options((f"127.0.0.1:{ours.http}",), (f"127.0.0.1:{ours.https}",))
+    options = Options((f"127.0.0.1:{ours.http}",), (f"127.0.0.1:{ours.https}",))
     wanted = layout.layout(_desired_state(answer), options, layout.Known(), str(certificates))
     texts = layout.render(wanted, str(directory), str(certificates))
     texts["ours.cfg"] = base(directory / "ours", log) + texts.pop(layout.CONFIG)
     for side, headers in zip(by_hand, ((), HEADERS)):
         texts[side.file.name] = base(directory / side.name, log) + _by_hand(side, headers, directory, answer)
-    texts["hand-written.list"] = texts[config.CERTIFICATES]
+    texts["hand-written.list"] = texts[CERTIFICATES]
     clusters = {wanted.stocks[0].taken[f"alpha:{POOL}"]: "alpha", wanted.stocks[0].taken[f"alpha:{POOL} beta:{POOL}"]: "both"}
-    routes = ((key.removesuffix("/"), clusters[value.partition("|")[0]]) for key, value in wanted.maps[config.ROUTES].items())
+    routes = ((key.removesuffix("/"), clusters[value.partition("|")[0]]) for key, value in wanted.maps[ROUTES].items())
     texts["hand-written.map"] = "".join(f"{host} {backend}\n" for host, backend in routes)
     texts["answer.cfg"] = base(directory / "answer", log) + ANSWER % answer
     for name, text in texts.items():

@@ -29,7 +29,7 @@ from northgate_lab import binaries
 from ansible_collections.northgate.edge.plugins.module_utils._core import model
 from ansible_collections.northgate.edge.plugins.module_utils._core.decide import ingress_state
 from ansible_collections.northgate.edge.plugins.module_utils._core.desired import EdgeOptions
-from ansible_collections.northgate.edge.plugins.module_utils._haproxy.config import Options
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.options import Options
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.ingress import IngressAdapter
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.runtime import Runtime
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.certificates import read as read_certificate

@@ -22,7 +22,7 @@ from ansible_collections.northgate.edge.plugins.module_utils._core.decide import
 from ansible_collections.northgate.edge.plugins.module_utils._core.desired import OPEN_SCOPE, EdgeOptions
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import ConvergeError, NotObserved, SnapshotError
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Snapshot
-from ansible_collections.northgate.edge.plugins.module_utils._haproxy.config import Options
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.options import Options
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.ingress import IngressAdapter
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.layout import FILES, Known, layout, render
 from ansible_collections.northgate.edge.plugins.module_utils._module.sync import converge

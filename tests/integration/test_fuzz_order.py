@@ -18,7 +18,7 @@ from northgate_fuzz import cases, wishes
 from ansible_collections.northgate.edge.plugins.module_utils._core import codec
 from ansible_collections.northgate.edge.plugins.module_utils._core.decide import ingress_state
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Certificate, Snapshot
-from ansible_collections.northgate.edge.plugins.module_utils._haproxy.config import Options
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.options import Options
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.layout import Known, layout, render
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes import certificates
 

@@ -13,7 +13,7 @@ import typing as t
 from .._core.policy import CLOSED, Policy
 from . import backends as stocks
 from . import parse
-from .config import CERTIFICATES, CONFIG, PASSTHROUGH, POLICIES, ROUTES
+from .options import CERTIFICATES, CONFIG, PASSTHROUGH, POLICIES, ROUTES
 from .files import Store
 from .layout import BACKENDS
 from .planning import ours

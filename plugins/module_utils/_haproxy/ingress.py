@@ -14,7 +14,7 @@ from .._core.desired import IngressState
 from .._core.errors import ConvergeError
 from .._core.plan import Plan
 from . import layout as layouts
-from .config import CERTIFICATES, MAPS, Options
+from .options import CERTIFICATES, MAPS, Options
 from .files import Store
 from .layout import BACKENDS, CONFIG, Known, Layout
 from .master import Master, check, configuration_arguments

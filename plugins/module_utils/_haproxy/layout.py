@@ -19,7 +19,7 @@ from .._core.desired import IngressState
 from . import backends as stocks
 from . import config, entries
 from .backends import BACKENDS, Stock
-from .config import CERTIFICATES, CONFIG, MAPS, NAMES, PASSTHROUGH, POLICIES, ROUTES, Options
+from .options import CERTIFICATES, CONFIG, DIRECTORY, INSTANCE, MAPS, NAMES, PASSTHROUGH, POLICIES, ROUTES, Options
 from .pem import file_name
 from .servers import Server, servers, tls_files, tls_load
 
@@ -123,7 +123,7 @@ def render(wanted: Layout, directory: str, certificate_directory: str) -> dict[s
 def _config(wanted: Layout, directory: str) -> str:
     instance = hashlib.sha256(directory.encode()).hexdigest()[:8]
     pools = wanted.pools()
-    sections = [config.HEADER, wanted.structure.replace(config.DIRECTORY, directory).replace(config.INSTANCE, instance)]
+    sections = [config.HEADER, wanted.structure.replace(DIRECTORY, directory).replace(INSTANCE, instance)]
     sections += [f"backend {name} from ng_servers\n    server load 127.0.0.1:9 disabled ssl {of}\n" for name, of in wanted.loads.items()]
     for stock in wanted.stocks:
         start, lines = _BACKENDS[stock.kind]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .._core.plan import FileChange, Plan, Step
 from . import backends as stocks
-from .config import CERTIFICATES, POLICIES, ROUTES
+from .options import CERTIFICATES, POLICIES, ROUTES
 from .layout import FINGERPRINT_PREFIX, Layout
 from .parse import RunningServer
 from .runtime import MAX_COMMAND

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .backends import HTTP
-from .config import AFFINITY_KEY
+from .options import AFFINITY_KEY
 from .runtime import Runtime
 from .servers import Server
 

@@ -12,7 +12,7 @@ from .._core.desired import EdgeOptions, Share
 from .._core.errors import InvalidValue
 from .._core.policy import Policy
 from .._core.syntax import dns_label
-from .._haproxy.config import Options
+from .._haproxy.options import Options
 
 
 def edge_options(params: dict[str, t.Any], now: int) -> EdgeOptions:

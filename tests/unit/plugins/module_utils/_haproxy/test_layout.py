@@ -16,7 +16,7 @@ from ansible_collections.northgate.edge.plugins.module_utils._core.decide import
 from ansible_collections.northgate.edge.plugins.module_utils._core.desired import EdgeOptions
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Certificate, Endpoint, Ingress, Path, Pool, PoolTls, Rule, Snapshot
-from ansible_collections.northgate.edge.plugins.module_utils._haproxy.config import CERTIFICATES, CONFIG, PASSTHROUGH, ROUTES, Options
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.options import CERTIFICATES, CONFIG, PASSTHROUGH, ROUTES, Options
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.layout import BACKENDS, Known, layout, render
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.pem import file_name
 

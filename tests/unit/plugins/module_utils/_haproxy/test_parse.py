@@ -17,7 +17,7 @@ from ansible_collections.northgate.edge.plugins.module_utils._core.decide import
 from ansible_collections.northgate.edge.plugins.module_utils._core.desired import EdgeOptions
 from ansible_collections.northgate.edge.plugins.module_utils._core.policy import CLOSED, Policy
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy import entries, parse
-from ansible_collections.northgate.edge.plugins.module_utils._haproxy.config import CERTIFICATES, CONFIG, PASSTHROUGH, POLICIES, ROUTES, Options
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.options import CERTIFICATES, CONFIG, PASSTHROUGH, POLICIES, ROUTES, Options
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.layout import Known, layout, render
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.planning import ours
 

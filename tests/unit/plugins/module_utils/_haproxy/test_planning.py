@@ -16,7 +16,7 @@ from ansible_collections.northgate.edge.plugins.module_utils._core.desired impor
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Certificate, Endpoint, Ingress, Path, Pool, Rule, Snapshot
 from ansible_collections.northgate.edge.plugins.module_utils._core.policy import Policy
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy import steps as s
-from ansible_collections.northgate.edge.plugins.module_utils._haproxy.config import POLICIES, Options
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.options import POLICIES, Options
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.layout import BACKENDS, Known, layout, render
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.planning import Current, Running, Wanted, plan
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.parse import RunningServer

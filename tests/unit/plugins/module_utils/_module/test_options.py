@@ -13,7 +13,7 @@ import yaml
 
 from ansible_collections.northgate.edge.plugins.module_utils._core.desired import EdgeOptions, Share
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import InvalidValue
-from ansible_collections.northgate.edge.plugins.module_utils._haproxy.config import Options
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.options import Options
 from ansible_collections.northgate.edge.plugins.module_utils._module.options import edge_options, haproxy_options
 from ansible_collections.northgate.edge.plugins.modules import haproxy_ingress
 
