@@ -46,7 +46,10 @@ The third one is the same but for the other headers that ours sets, too, so it s
 has wrk with {CONNECTIONS} connections, and the server behind all: a haproxy that returns 200. All on loopback. HTTP asks for all
 hosts at random; HTTPS for {len(TLS_HOSTS)} of them, each on connections of its own. {ROUNDS} rounds of {SECONDS} seconds for each load, in turn. Processor
 time is haproxy's for one request; the figures are the medians of the rounds' ratios of it, the second one's to ours, which is that of the requests
-a second that a saturated haproxy answers. Any answer but 200 makes the measurement fail."""
+a second that a saturated haproxy answers. Any answer but 200 makes the measurement fail.
+
+Where the time goes, seen by leaving it out of HTTP on an otherwise idle machine, where a request took 48 us and one by hand 34 us: keeping each request
+for a second try where a pod dies (`retry-on`) 6 us, headers 5 to 8 us, of which the one by hand has two, the cookie for affinity 3 us."""
 
 
 @dataclass(frozen=True)
