@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 import typing as t
 
@@ -20,11 +21,20 @@ from ansible_collections.northgate.edge.plugins.module_utils._haproxy import ing
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes import certificates
 from ansible_collections.northgate.edge.plugins.module_utils._module.sync import converge
 
+LOAD = re.compile(r"ng_tls_[0-9a-f]{16}")
+
 
 def held(haproxy: t.Any) -> tuple[t.Any, dict[str, tuple[str, ...]]]:
-    """All that haproxy holds of ours, and which certificate it presents for which names."""
+    """All that haproxy holds of ours, and which certificate it presents for which names.
+
+    Files for TLS to pods stay loaded until haproxy starts again, whether a pod needs them or not. That those which are needed
+    are loaded is told by a plan that is empty.
+    """
     listed = haproxy.runtime.ask(f"show ssl crt-list {haproxy.config_dir}/northgate/current/certificates.list")
-    return haproxy.adapter.read(), parse.certificate_list(listed)
+    current = haproxy.adapter.read()
+    backends = frozenset(name for name in current.running.backends if not LOAD.fullmatch(name))
+    servers = {name: of for name, of in current.running.servers.items() if not LOAD.fullmatch(name)}
+    return dataclasses.replace(current, running=dataclasses.replace(current.running, backends=backends, servers=servers)), parse.certificate_list(listed)
 
 
 def test_check_mode_foretells_each_run_which_leaves_nothing_to_do_and_a_restart_changes_nothing(haproxy, pem, monkeypatch):
