@@ -164,3 +164,11 @@ def test_a_used_up_stock_of_backends_grows_by_one_reload(haproxy, pods, cluster)
     assert outcome.reload_reason == "the stock of backends grows by 32"
     assert all(haproxy.get(f"h{number}.example.test")[0] == 200 for number in range(40))
     assert not haproxy.bring(Snapshot("alpha", (Ingress("demo", "i", "2026", "direct", paths),), pools)).plan
+
+
+def test_a_request_without_host_is_refused_even_where_a_rule_is_for_every_host(haproxy, pods, cluster):
+    haproxy.bring(cluster("alpha", [Rule("", "/", "Prefix")], [pods("a").port]))
+    for version, status in (("1.1", b"400"), ("1.0", b"200")):
+        with socket.create_connection(("127.0.0.1", haproxy.http), 10) as connection:
+            connection.sendall(f"GET / HTTP/{version}\r\nConnection: close\r\n\r\n".encode())
+            assert connection.recv(64).split(b" ")[1] == status, version

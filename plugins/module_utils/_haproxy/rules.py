@@ -35,8 +35,8 @@ def most_requests(scheme: str) -> list[str]:
     All others go on with the rules that follow, which take nothing from these.
     """
     here = "{ ssl_fc_sni,strcmp(txn.ng_host) eq 0 } { var(txn.ng_route) -m end | }" if scheme == "https" else "{ var(txn.ng_route) -m end || }"
-    # A host with one of these would be another key: a path, a default backend, a wildcard.
-    normal = "!{ var(txn.ng_host) -m sub / ! * } { path -m beg / } !{ path -m sub % /. }"
+    # Without a host, base is the path alone. A host with one of these would be another key: a path, a default backend, a wildcard.
+    normal = "{ var(txn.ng_host) -m found } !{ var(txn.ng_host) -m sub / ! * } { path -m beg / } !{ path -m sub % /. }"
     return [
         f"http-request set-var(txn.ng_route) base,concat(/?),map_beg({DIRECTORY}/{ROUTES}) if {normal}",
         f"http-request allow if {here}",
