@@ -199,8 +199,8 @@ from ansible_collections.northgate.edge.plugins.module_utils._core.desired impor
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import NorthgateError
 from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import ShrinkLimit
 from ansible_collections.northgate.edge.plugins.module_utils._core.syntax import dns_label
-from ansible_collections.northgate.edge.plugins.module_utils._haproxy.options import Options
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.ingress import IngressAdapter
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.options import Options
 from ansible_collections.northgate.edge.plugins.module_utils._module import arguments
 from ansible_collections.northgate.edge.plugins.module_utils._module.memory import Accepted, Inbox, lock
 from ansible_collections.northgate.edge.plugins.module_utils._module.options import edge_options, haproxy_options

@@ -13,6 +13,10 @@ from .._core.policy import MAX_REWRITE_DEPTH
 from .entries import RECORD, field_number
 from .options import DIRECTORY, NAMES, POLICIES, ROUTES, Options
 
+_LOOK_UP = f"map_beg({DIRECTORY}/{ROUTES})"
+# What haproxy leaves alone when it brings a path to its normal form has none of these.
+_UNUSUAL = "{ path -m sub % /. }"
+
 
 def client(scheme: str, options: Options) -> list[str]:
     """Who asks, and by which scheme: the client does not choose what the application is told of it."""
@@ -36,16 +40,15 @@ def most_requests(scheme: str) -> list[str]:
     """
     here = "{ ssl_fc_sni,strcmp(txn.ng_host) eq 0 } { var(txn.ng_route) -m end | }" if scheme == "https" else "{ var(txn.ng_route) -m end || }"
     # Without a host, base is the path alone. A host with one of these would be another key: a path, a default backend, a wildcard.
-    normal = "{ var(txn.ng_host) -m found } !{ var(txn.ng_host) -m sub / ! * } { path -m beg / } !{ path -m sub % /. }"
+    normal = "{ var(txn.ng_host) -m found } !{ var(txn.ng_host) -m sub / ! * } { path -m beg / } !" + _UNUSUAL
     return [
-        f"http-request set-var(txn.ng_route) base,concat(/?),map_beg({DIRECTORY}/{ROUTES}) if {normal}",
+        f"http-request set-var(txn.ng_route) base,concat(/?),{_LOOK_UP} if {normal}",
         f"http-request allow if {here}",
     ]
 
 
 def dispatch() -> list[str]:
     """From host and path to the route."""
-    routes = f"map_beg({DIRECTORY}/{ROUTES})"
     lines = [
         "http-request unset-var(txn.ng_route)",
         "http-request set-var(txn.ng_host) var(txn.ng_host),host_only,rtrim(.),lower",
@@ -54,7 +57,7 @@ def dispatch() -> list[str]:
         "http-request deny deny_status 400 if { var(txn.ng_host) -m reg [^-a-z0-9._:\\[\\]] }",
         "http-request deny deny_status 405 if METH_CONNECT !{ req.hdr(upgrade) -m found }",
         # RFC 3986, section 6.2.2: what is equivalent must lead to the same route.
-        "http-request set-var(txn.ng_unusual) bool(true) if { path -m sub % /. }",
+        f"http-request set-var(txn.ng_unusual) bool(true) if {_UNUSUAL}",
         "acl unusual var(txn.ng_unusual) -m found",
         # The query is the pods' own business, so it waits aside.
         "http-request set-var(txn.ng_query) query if unusual",
@@ -65,14 +68,14 @@ def dispatch() -> list[str]:
         "http-request normalize-uri path-strip-dotdot full if unusual",
         "http-request set-query %[var(txn.ng_query)] if { var(txn.ng_query) -m found }",
         "http-request set-var(txn.ng_path) path,concat(/?)",
-        f"http-request set-var(txn.ng_route) var(txn.ng_host),concat(,txn.ng_path),{routes}",
+        f"http-request set-var(txn.ng_route) var(txn.ng_host),concat(,txn.ng_path),{_LOOK_UP}",
     ]
     path = "concat(,txn.ng_path)"
     for key in (
         f"var(txn.ng_host),regsub(^[^.]*,*),{path}", "var(txn.ng_path)",
         f"str(!),concat(,txn.ng_host),{path}", f"var(txn.ng_host),regsub(^[^.]*,!*),{path}", f"str(!),{path}",
     ):  # fmt: skip
-        lines.append(f"http-request set-var(txn.ng_route) {key},{routes} if !{{ var(txn.ng_route) -m found }}")
+        lines.append(f"http-request set-var(txn.ng_route) {key},{_LOOK_UP} if !{{ var(txn.ng_route) -m found }}")
     return [*lines, "http-request allow unless { var(txn.ng_route) -m found }"]
 
 
