@@ -83,7 +83,10 @@ def outcomes(*questions: dict[str, Any]) -> list[str]:
 
 
 class Traffic:
-    """Requests and websockets of the client to one router, while the body of ``with`` runs. Then ``summary`` is there."""
+    """Requests and websockets of the client to one router, while the body of ``with`` runs. Then ``summary`` is there.
+
+    ``pods`` are those that the websockets were first with, in their order.
+    """
 
     def __init__(self, urls: Sequence[str], websockets: Sequence[str] = (), router: str = "r1", loops: int = 4, seconds: float = 240.0) -> None:
         self._command = _command(router, "load", f"--loops={loops}", f"--seconds={seconds}", *(f"--url={url}" for url in urls),
@@ -100,7 +103,8 @@ class Traffic:
             first = self._lines.get(timeout=READY_SECONDS)
         except queue.Empty:
             first = ""
-        if first != "ready\n":
+        word, *self.pods = first.split() or [""]
+        if word != "ready":
             raise LabFailed(f"traffic did not begin: {first}{self._end()}")
         return self
 

@@ -32,7 +32,7 @@ def main() -> int:
 
 
 async def _load(plan: load.Plan) -> load.Summary:
-    running = load.Load(plan, ready=lambda: print("ready", flush=True))
+    running = load.Load(plan, ready=lambda: print("ready", *running.pods, flush=True))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, running.stop)
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ca", default="", help="file with the authority to verify certificates with (default: no verification)")
     add = parser.add_subparsers(dest="command", required=True).add_parser
     add("ask", help="read questions (JSON) from standard input, print the answers")
-    running = add("load", help="print 'ready' when all goes well, and a summary (JSON) when standard input ends")
+    running = add("load", help="print 'ready' and the pods of the websockets when all goes well, and a summary (JSON) when standard input ends")
     running.add_argument("--url", action="append", default=[], help="what to request; may be repeated")
     running.add_argument("--loops", type=int, default=1, help="connections that make requests, each for one URL in turn")
     running.add_argument("--websocket", action="append", default=[], help="URL of a websocket that echoes; may be repeated")

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from . import websocket
@@ -56,10 +57,11 @@ class Summary:
 
 
 class Load:
-    """Runs a plan."""
+    """Runs a plan. ``pods`` are those that greeted each of its websockets last."""
 
     def __init__(self, plan: Plan, ready: Callable[[], None] = lambda: None) -> None:
         self.plan, self.summary = plan, Summary()
+        self.pods = [""] * len(plan.websockets)
         self._ready = ready
         self._stopped = asyncio.Event()
         self._context = plan.router.context() if any(url.startswith("https:") for url in plan.urls + plan.websockets) else None
@@ -132,8 +134,9 @@ class Load:
                 async with asyncio.timeout(SECONDS):
                     await websocket.open_on(connection, target, host)
                 self.summary.websockets_opened += 1
-                first = self._is_first_success(first)
-                await self._beats(connection, number)
+                async for _message in self._beats(connection, number):
+                    self.summary.messages += 1
+                    first = self._is_first_success(first)
             except websocket.Ended as error:
                 self.summary.websockets_ended += 1
                 self._tell(url, error)
@@ -143,8 +146,8 @@ class Load:
                 await self._sleep(self.plan.beat)
             _closed(connection)
 
-    async def _beats(self, connection: Connection, number: int) -> None:
-        """Send numbers and get each one back, until stopped. Between them it listens, for a goodbye may come at any time."""
+    async def _beats(self, connection: Connection, number: int) -> AsyncIterator[str]:
+        """Send numbers and yield each one that comes back, until stopped. Between them it listens, for a goodbye may come at any time."""
         beat, stopped = 0, asyncio.create_task(self._stopped.wait())
         incoming = asyncio.create_task(websocket.receive(connection))
         try:
@@ -155,11 +158,12 @@ class Load:
                 received = await asyncio.wait_for(incoming, SECONDS)
                 incoming = asyncio.create_task(websocket.receive(connection))
                 if beat == 1 and received.startswith("{"):  # a greeting
+                    self.pods[number] = json.loads(received).get("pod", "")
                     received = await asyncio.wait_for(incoming, SECONDS)
                     incoming = asyncio.create_task(websocket.receive(connection))
                 if received != sent:
                     raise Broken(f"{received[:80]!r} came back for {sent!r}")
-                self.summary.messages += 1
+                yield received
                 await asyncio.wait({incoming, stopped}, timeout=self.plan.beat, return_when=asyncio.FIRST_COMPLETED)
                 if incoming.done():
                     raise Broken(f"{incoming.result()[:80]!r} came unasked")

@@ -81,7 +81,7 @@ async def handshake(reader, writer):
     request = (await reader.readuntil(b"\r\n\r\n")).decode()
     key = request.partition("Sec-WebSocket-Key: ")[2].partition("\r\n")[0]
     accept = base64.b64encode(hashlib.sha1(key.encode() + websocket.MAGIC).digest())
-    writer.write(b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n\x81\x02{}")
+    writer.write(b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: " + accept + b'\r\n\r\n\x81\x0c{"pod": "a"}')
 
 
 async def frame(reader):
@@ -108,6 +108,18 @@ def test_what_becomes_of_a_websocket(then, ended, broken):
     assert (summary.websockets_opened, summary.websockets_ended, summary.websockets_broken) == (2, ended, broken)
     assert summary.messages > 3
     assert len(summary.reasons) == 1
+
+
+def test_a_greeting_names_the_pod():
+    async def forever(reader, writer):
+        await echo(reader, writer, 10_000, b"")
+
+    async def run():
+        async with Server(forever) as router:
+            running = load.Load(load.Plan(router, websockets=("http://a/ws",)), ready=lambda: running.stop())
+            await running.run()
+        return running.pods
+    assert asyncio.run(run()) == ["a"]
 
 
 def test_a_websocket_that_is_refused_is_broken():
