@@ -15,7 +15,8 @@ from ansible_collections.northgate.edge.plugins.module_utils._haproxy import lay
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.options import ROUTES, Options
 from edge import ANSWER, HOSTS, hosts, snapshots
 from figure import CouldNotMeasure, Figure, Measurement
-from processes import CONNECTIONS, cores, free_port, haproxy, rate_and_cost, wrk_script
+from ports import free_port
+from processes import CONNECTIONS, cores, haproxy, rate_and_cost, wrk_script
 
 ROUNDS = 5
 SECONDS = 3

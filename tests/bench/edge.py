@@ -14,7 +14,7 @@ import jinja2
 import yaml
 from ansible_collections.northgate.edge.plugins.module_utils._core import model
 from cryptography import x509
-from processes import free_port
+from ports import free_port
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAB = _ROOT / "tests" / "lab"

@@ -52,13 +52,6 @@ def cores() -> tuple[int, int]:
     return usable[0], usable[1]
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 @contextlib.contextmanager
 def haproxy(config: pathlib.Path, core: int, ports: tuple[int, ...], *options: str):
     """haproxy with ``config`` on ``core``, once it listens on ``ports``; its output is in ``config``.log."""

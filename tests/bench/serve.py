@@ -23,7 +23,8 @@ from ansible_collections.northgate.edge.plugins.module_utils._haproxy.options im
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.master import Master
 from edge import ANSWER, HOST, HOSTS, POOL, hosts, snapshots
 from figure import Figure, Measurement
-from processes import CONNECTIONS, cores, free_port, haproxy, rate_and_cost, wrk_script
+from ports import free_port
+from processes import CONNECTIONS, cores, haproxy, rate_and_cost, wrk_script
 
 # wrk asks for one server name, so there is one for each of these hosts.
 TLS_HOSTS = [HOST % number for number in range(100, 900, 100)]

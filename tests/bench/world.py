@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 import edge
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Certificate, Endpoint, Ingress, Path, Pool, Rule, Snapshot
 from ansible_collections.northgate.edge.plugins.module_utils._core.policy import CLOSED, NONE, Policy
-from processes import free_port, listens
+from ports import free_port
+from processes import listens
 
 CLUSTERS = ("alpha", "beta")
 CONTROLLER = "class/traefik"

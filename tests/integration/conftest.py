@@ -25,6 +25,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from northgate_lab import binaries
+from ports import free_port
 
 from ansible_collections.northgate.edge.plugins.module_utils._core import model
 from ansible_collections.northgate.edge.plugins.module_utils._core.decide import ingress_state
@@ -58,12 +59,6 @@ def wait_for(condition: t.Callable[[], t.Any], what: str, timeout: float = 20.0)
         assert time.monotonic() < deadline, f"waited {timeout:g} s in vain for {what}"
         time.sleep(0.02)
     return value
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class HAProxy:

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from northgate_fuzz import cases, reference, worlds
-from northgate_fuzz.proxy import Client, Pods, free_port
+from northgate_fuzz.proxy import Client, Pods
+from ports import free_port
 
 from ansible_collections.northgate.edge.plugins.module_utils._core.decide import ingress_state
 from ansible_collections.northgate.edge.plugins.module_utils._core.desired import OPEN_SCOPE, PATH_SCOPE, EdgeOptions

@@ -14,7 +14,7 @@ import typing as t
 from hypothesis import given
 from hypothesis import strategies as st
 from northgate_fuzz import cases, wishes
-from northgate_fuzz.proxy import free_port
+from ports import free_port
 
 from ansible_collections.northgate.edge.plugins.module_utils._core.decide import ingress_state
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy import ingress, parse

@@ -16,13 +16,6 @@ from pathlib import Path
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
-def free_port() -> int:
-    """A port that is free on every address of loopback."""
-    with socket.socket() as probe:
-        probe.bind(("0.0.0.0", 0))
-        return probe.getsockname()[1]
-
-
 class Client:
     """HTTP/1.1 by hand, so that nothing is changed or refused on the way."""
 
