@@ -8,11 +8,7 @@ import socket
 import threading
 
 from agent.lab_agent.forward import Forwarder
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+from ports import free_port
 
 
 def greet(listener, name):
