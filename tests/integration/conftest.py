@@ -249,12 +249,6 @@ def make_pem(*names: str, days: int = 30, rsa_key: bool = False) -> str:
 
 
 @pytest.fixture
-def free_ports() -> t.Callable[[int], list[int]]:
-    """Gives ports that nobody listens on."""
-    return lambda count: [free_port() for number in range(count)]
-
-
-@pytest.fixture
 def silent() -> t.Iterator[int]:
     """The port of a pod that takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -11,6 +11,7 @@ import subprocess
 from dataclasses import replace
 
 import pytest
+from ports import free_port
 
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Endpoint, Pool, PoolTls, Rule
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.certificates import authority, pair
@@ -36,8 +37,8 @@ frontend pod
 class TlsPod:
     """Another haproxy, as a pod that speaks everything."""
 
-    def __init__(self, root, pem, ports):
-        self.tls, self.h2c, self.proxy = ports
+    def __init__(self, root, pem):
+        self.tls, self.h2c, self.proxy = free_port(), free_port(), free_port()
         self.server, self.client = pem("pods.example.test", HOST), pem("the-router")
         (root / "pod.pem").write_text(self.server)
         (root / "client-ca.pem").write_text(authority(self.client, "client"))
@@ -50,10 +51,10 @@ class TlsPod:
 
 
 @pytest.fixture
-def pod(tmp_path, pem, wait, free_ports):
+def pod(tmp_path, pem, wait):
     root = tmp_path / "pod"
     root.mkdir()
-    started = TlsPod(root, pem, free_ports(3))
+    started = TlsPod(root, pem)
     wait(started.listens, "the pod")
     yield started
     started.process.terminate()

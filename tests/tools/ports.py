@@ -10,6 +10,7 @@ import random
 import socket
 
 RANGE = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")
+# How many ports below that range are ours to choose from.
 COUNT = 12_000
 _given: set[int] = set()
 # Not the common generator, which Hypothesis begins anew for each test.

@@ -9,7 +9,7 @@ import contextlib
 import json
 import time
 import urllib.parse
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from . import websocket
@@ -134,9 +134,9 @@ class Load:
                 async with asyncio.timeout(SECONDS):
                     await websocket.open_on(connection, target, host)
                 self.summary.websockets_opened += 1
-                async for _message in self._beats(connection, number):
-                    self.summary.messages += 1
-                    first = self._is_first_success(first)
+                self.pods[number] = await _greeting(connection)
+                first = self._is_first_success(first)
+                await self._beats(connection, number)
             except websocket.Ended as error:
                 self.summary.websockets_ended += 1
                 self._tell(url, error)
@@ -146,8 +146,8 @@ class Load:
                 await self._sleep(self.plan.beat)
             _closed(connection)
 
-    async def _beats(self, connection: Connection, number: int) -> AsyncIterator[str]:
-        """Send numbers and yield each one that comes back, until stopped. Between them it listens, for a goodbye may come at any time."""
+    async def _beats(self, connection: Connection, number: int) -> None:
+        """Send numbers and get each one back, until stopped. Between them it listens, for a goodbye may come at any time."""
         beat, stopped = 0, asyncio.create_task(self._stopped.wait())
         incoming = asyncio.create_task(websocket.receive(connection))
         try:
@@ -157,13 +157,9 @@ class Load:
                 await websocket.send(connection, sent)
                 received = await asyncio.wait_for(incoming, SECONDS)
                 incoming = asyncio.create_task(websocket.receive(connection))
-                if beat == 1 and received.startswith("{"):  # a greeting
-                    self.pods[number] = json.loads(received).get("pod", "")
-                    received = await asyncio.wait_for(incoming, SECONDS)
-                    incoming = asyncio.create_task(websocket.receive(connection))
                 if received != sent:
                     raise Broken(f"{received[:80]!r} came back for {sent!r}")
-                yield received
+                self.summary.messages += 1
                 await asyncio.wait({incoming, stopped}, timeout=self.plan.beat, return_when=asyncio.FIRST_COMPLETED)
                 if incoming.done():
                     raise Broken(f"{incoming.result()[:80]!r} came unasked")
@@ -187,6 +183,15 @@ class Load:
     async def _sleep(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopped.wait(), seconds)
+
+
+async def _greeting(connection: Connection) -> str:
+    """The pod that greets a new websocket, as the application echo does. Raises Broken when something else comes."""
+    text = await asyncio.wait_for(websocket.receive(connection), SECONDS)
+    try:
+        return json.loads(text)["pod"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise Broken(f"{text[:80]!r} came for a greeting") from error
 
 
 def _parts(url: str) -> tuple[str, str, str]:

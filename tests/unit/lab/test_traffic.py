@@ -77,11 +77,11 @@ def test_an_answer_that_ends_early_fails(cut):
     assert (summary.requests, summary.failed) == (2, 1)
 
 
-async def handshake(reader, writer):
+async def handshake(reader, writer, greeting=b'{"pod": "a"}'):
     request = (await reader.readuntil(b"\r\n\r\n")).decode()
     key = request.partition("Sec-WebSocket-Key: ")[2].partition("\r\n")[0]
     accept = base64.b64encode(hashlib.sha1(key.encode() + websocket.MAGIC).digest())
-    writer.write(b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: " + accept + b'\r\n\r\n\x81\x0c{"pod": "a"}')
+    writer.write(b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n" + bytes([0x81, len(greeting)]) + greeting)
 
 
 async def frame(reader):
@@ -120,6 +120,14 @@ def test_a_greeting_names_the_pod():
             await running.run()
         return running.pods
     assert asyncio.run(run()) == ["a"]
+
+
+@pytest.mark.parametrize("greeting", [b"no", b"{}", b"[]"])
+def test_a_websocket_that_does_not_greet_is_broken(greeting):
+    async def rude(reader, writer):
+        await handshake(reader, writer, greeting)
+    summary = run_load(Server(rude), websockets=("http://a/ws",), beat=0.05, seconds=0.2)
+    assert (summary.websockets_broken > 0, summary.messages) == (True, 0)
 
 
 def test_a_websocket_that_is_refused_is_broken():
