@@ -21,11 +21,12 @@ import typing as t
 
 from .errors import NorthgateError, SnapshotError
 from .model import Endpoint, Ingress, Path, Quarantined, Rule, Snapshot, Tls
+from .services import ServiceEndpoint
 
-VERSION = 2
+VERSION = 3
 
 # Short objects that are many: they are lists of all their values, not dictionaries.
-_ROWS = (Endpoint, Path, Quarantined, Rule, Tls)
+_ROWS = (Endpoint, Path, Quarantined, Rule, ServiceEndpoint, Tls)
 # What can't be compared as it is, for it may hold None.
 _ORDER = {Ingress: operator.attrgetter("namespace", "name")}
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from . import syntax
 from .errors import InvalidValue
 from .policy import Policy
+from .services import Node, Service
 
 EXACT = "Exact"
 PREFIX = "Prefix"
@@ -211,13 +212,18 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one cluster wants from its routers at one moment. ``default_pool`` answers what no ingress matches."""
+    """What one cluster wants from its routers at one moment. ``default_pool`` answers what no ingress matches.
+
+    ``services`` are those of type LoadBalancer, ``nodes`` those that may get their traffic.
+    """
 
     cluster: str
     ingresses: tuple[Ingress, ...] = ()
     pools: tuple[Pool, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     default_pool: str = ""
+    services: tuple[Service, ...] = ()
+    nodes: tuple[Node, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
 
     def __post_init__(self) -> None:

@@ -25,6 +25,7 @@ def counts(snapshot: Snapshot) -> dict[str, int]:
         "routes": sum(len(ingress.paths) + bool(ingress.default_pool) for ingress in snapshot.ingresses),
         "servers": sum(e.serving for pool in snapshot.pools for e in pool.endpoints),
         "certificates": len(snapshot.certificates),
+        "services": sum(len(service.ports) * len(service.addresses) for service in snapshot.services),
     }
 
 

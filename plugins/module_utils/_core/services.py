@@ -1,0 +1,176 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The model of LoadBalancer services and of the nodes behind them, as a snapshot holds them.
+
+All values are immutable and canonical, and the constructors refuse everything else, as in ``model``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from . import syntax
+from .errors import InvalidValue
+
+PROTOCOLS = ("TCP", "UDP", "SCTP")
+DIRECT, TUNNEL, MASQUERADE = "direct", "tunnel", "masquerade"
+FORWARDING = (DIRECT, TUNNEL, MASQUERADE)
+# Schedulers of IPVS (ipvsadm(8)) that make sense for a service that several routers may serve.
+SCHEDULERS = ("mh", "sh", "rr", "wrr", "lc", "wlc", "sed", "nq")
+SINGLE_STACK, PREFER_DUAL_STACK, REQUIRE_DUAL_STACK = "SingleStack", "PreferDualStack", "RequireDualStack"
+FAMILY_POLICIES = (SINGLE_STACK, PREFER_DUAL_STACK, REQUIRE_DUAL_STACK)
+MAX_AFFINITY = 86400
+
+_KEY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+
+
+def family(address: str) -> int:
+    """4 or 6, of a canonical address."""
+    return 6 if ":" in address else 4
+
+
+def sharing_key(value: object, field: str) -> str:
+    """What services that share an address have in common: written like the value of a label, and not empty."""
+    if isinstance(value, str) and _KEY.fullmatch(value):
+        return value
+    raise InvalidValue(field, f"{syntax.shown(value)} is no key (letters, digits, '.', '_' and '-', at most 63)")
+
+
+def _check_addresses(addresses: tuple[str, ...], field: str) -> None:
+    for address in addresses:
+        if syntax.address(address, field) != address:
+            raise InvalidValue(field, f"{address!r} is not canonical")
+        # A stranger must not send traffic to the router itself, or to more than one host.
+        found = ipaddress.ip_address(address)
+        if found.is_loopback or found.is_multicast or found.is_unspecified or found.is_link_local or address == "255.255.255.255" or address.startswith("0."):
+            raise InvalidValue(field, f"{address} is no address of a service, node or pod")
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Node:
+    """A node that may get traffic. ``addresses`` are its InternalIPs, at most one of each family."""
+
+    name: str
+    addresses: tuple[str, ...]
+    ready: bool = True
+
+    def __post_init__(self) -> None:
+        syntax.dns_subdomain(self.name, "metadata.name")
+        _check_addresses(self.addresses, "status.addresses")
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class ServiceEndpoint:
+    """A pod behind a port of a service, with the conditions of its EndpointSlice; ``node`` is "" where nobody says."""
+
+    address: str
+    port: int
+    node: str = ""
+    ready: bool = True
+    serving: bool = True
+    terminating: bool = False
+
+    def __post_init__(self) -> None:
+        _check_addresses((self.address,), "address")
+        syntax.port(self.port, "port")
+        if self.node:
+            syntax.dns_subdomain(self.node, "nodeName")
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class ServicePort:
+    """A port of a service. ``node_port`` is 0 where none is allocated. ``endpoints`` are of both families."""
+
+    protocol: str
+    port: int
+    node_port: int = 0
+    endpoints: tuple[ServiceEndpoint, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise InvalidValue("protocol", f"{syntax.shown(self.protocol)} is not one of {', '.join(PROTOCOLS)}")
+        syntax.port(self.port, "port")
+        if self.node_port:
+            syntax.port(self.node_port, "nodePort")
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class AddressRequest:
+    """What a service asks for. ``pool`` and ``sharing_key`` are "" and ``addresses`` empty where it leaves that to us.
+
+    ``families`` (4 and 6, the first one preferred) and ``policy`` are spec.ipFamilies and spec.ipFamilyPolicy.
+    """
+
+    pool: str = ""
+    addresses: tuple[str, ...] = ()
+    sharing_key: str = ""
+    families: tuple[int, ...] = (4,)
+    policy: str = SINGLE_STACK
+
+    def __post_init__(self) -> None:
+        if self.pool:
+            syntax.dns_label(self.pool, "address-pool")
+        _check_addresses(self.addresses, "load-balancer-ips")
+        if self.sharing_key:
+            sharing_key(self.sharing_key, "allow-shared-ip")
+        if self.families not in ((4,), (6,), (4, 6), (6, 4)):
+            raise InvalidValue("spec.ipFamilies", f"{syntax.shown(self.families)} are no families")
+        if self.policy not in FAMILY_POLICIES:
+            raise InvalidValue("spec.ipFamilyPolicy", f"{syntax.shown(self.policy)} is not one of {', '.join(FAMILY_POLICIES)}")
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Service:
+    """A Service of type LoadBalancer that is ours to serve. ``created`` is RFC 3339 in UTC.
+
+    ``addresses`` are those in its status (at most one of each family is ours; the rest is somebody else's).
+    ``local`` is externalTrafficPolicy Local. ``affinity`` is sessionAffinity ClientIP in seconds, 0 for none.
+    ``source_ranges`` are the networks of clients that may come in; empty for everybody.
+    ``forwarding`` and ``scheduler`` are "" for the cluster's and the router's choice.
+    """
+
+    namespace: str
+    name: str
+    created: str
+    ports: tuple[ServicePort, ...] = ()
+    cluster_ips: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    request: AddressRequest = AddressRequest()
+    labels: tuple[tuple[str, str], ...] = ()
+    local: bool = False
+    affinity: int = 0
+    source_ranges: tuple[str, ...] = ()
+    forwarding: str = ""
+    scheduler: str = ""
+
+    def __post_init__(self) -> None:
+        syntax.dns_label(self.namespace, "metadata.namespace")
+        syntax.dns_label(self.name, "metadata.name")
+        _check_addresses(self.cluster_ips, "spec.clusterIPs")
+        _check_addresses(self.addresses, "status.loadBalancer.ingress")
+        if not 0 <= self.affinity <= MAX_AFFINITY:
+            raise InvalidValue("spec.sessionAffinityConfig", f"{self.affinity!r} is not within 0 and {MAX_AFFINITY} seconds")
+        for network in self.source_ranges:
+            if syntax.network(network, "spec.loadBalancerSourceRanges") != network:
+                raise InvalidValue("spec.loadBalancerSourceRanges", f"{network!r} is not canonical")
+        if self.forwarding not in ("", *FORWARDING):
+            raise InvalidValue("forwarding", f"{syntax.shown(self.forwarding)} is not one of {', '.join(FORWARDING)}")
+        if self.scheduler not in ("", *SCHEDULERS):
+            raise InvalidValue("scheduler", f"{syntax.shown(self.scheduler)} is not one of {', '.join(SCHEDULERS)}")
+
+    @property
+    def age_key(self) -> tuple[str, str, str]:
+        """Sorts the older claim first; names decide between equals."""
+        return (self.created, self.namespace, self.name)
+
+    @property
+    def full_name(self) -> str:
+        """NAMESPACE/NAME."""
+        return f"{self.namespace}/{self.name}"
+
+    def __str__(self) -> str:
+        return f"Service {self.full_name}"
