@@ -23,7 +23,7 @@ from .errors import NorthgateError, SnapshotError
 from .model import Endpoint, Ingress, Path, Quarantined, Rule, Snapshot, Tls
 from .services import ServiceEndpoint
 
-VERSION = 3
+VERSION = 2
 
 # Short objects that are many: they are lists of all their values, not dictionaries.
 _ROWS = (Endpoint, Path, Quarantined, Rule, ServiceEndpoint, Tls)
