@@ -197,7 +197,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.northgate.edge.plugins.module_utils._core.decide import ingress_state
 from ansible_collections.northgate.edge.plugins.module_utils._core.desired import CLAIM_SCOPES, CLAIM_WINNERS
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import NorthgateError
-from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import ShrinkLimit
+from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import OF_INGRESSES, ShrinkLimit
 from ansible_collections.northgate.edge.plugins.module_utils._core.syntax import dns_label
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.ingress import IngressAdapter
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.options import Options
@@ -230,7 +230,8 @@ def run(module, inbox):
     params = module.params
     names = [dns_label(name, "clusters") for name in params["clusters"]]
     shipped = params["_documents"]["snapshots"]
-    guard = Guard(ShrinkLimit(params["shrink_limit"], params["shrink_least"]), frozenset(name.strip() for name in params["confirm_shrink"]))
+    confirmed = frozenset(name.strip() for name in params["confirm_shrink"])
+    guard = Guard(ShrinkLimit(params["shrink_limit"], params["shrink_least"]), confirmed, OF_INGRESSES)
     accepted, accepted_ours = (Accepted(params["state_dir"], name) for name in (MODULE, "%s/%s" % (MODULE, CERTIFICATES)))
     received = receive(names, shipped, inbox, accepted, guard)
     bundle = params["_documents"].get(CERTIFICATES)

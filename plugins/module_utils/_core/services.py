@@ -9,7 +9,6 @@ All values are immutable and canonical, and the constructors refuse everything e
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -26,6 +25,8 @@ FAMILY_POLICIES = (SINGLE_STACK, PREFER_DUAL_STACK, REQUIRE_DUAL_STACK)
 MAX_AFFINITY = 86400
 
 _KEY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+# A stranger must not send traffic to the router itself, or to more than one host.
+_NO_HOST = ("0.", "127.", "169.254.", "fe8", "fe9", "fea", "feb", "ff")
 
 
 def family(address: str) -> int:
@@ -40,14 +41,50 @@ def sharing_key(value: object, field: str) -> str:
     raise InvalidValue(field, f"{syntax.shown(value)} is no key (letters, digits, '.', '_' and '-', at most 63)")
 
 
+def qualified_name(value: object, field: str) -> str:
+    """The key of a label, or the name of a class of load balancers: NAME, or DOMAIN/NAME."""
+    if isinstance(value, str) and _KEY.fullmatch(value.rpartition("/")[2]):
+        if "/" in value:
+            syntax.dns_subdomain(value.rpartition("/")[0], field)
+        return value
+    raise InvalidValue(field, f"{syntax.shown(value)} is no qualified name (such as example.com/name)")
+
+
+def check_label(key: object, value: object) -> None:
+    """Raises InvalidValue for what is no label of an object."""
+    qualified_name(key, "metadata.labels")
+    if value != "":
+        sharing_key(value, "metadata.labels")
+
+
+def host_address(value: object, field: str) -> str:
+    """The canonical address of one host that may be a service, a node or a pod."""
+    address = syntax.address(value, field)
+    several = "." in address and 224 <= int(address.partition(".")[0]) < 240
+    if several or address.startswith(_NO_HOST) or address in ("::", "::1", "255.255.255.255"):
+        raise InvalidValue(field, f"{address} is no address of a service, node or pod")
+    return address
+
+
 def _check_addresses(addresses: tuple[str, ...], field: str) -> None:
     for address in addresses:
-        if syntax.address(address, field) != address:
+        if host_address(address, field) != address:
             raise InvalidValue(field, f"{address!r} is not canonical")
-        # A stranger must not send traffic to the router itself, or to more than one host.
-        found = ipaddress.ip_address(address)
-        if found.is_loopback or found.is_multicast or found.is_unspecified or found.is_link_local or address == "255.255.255.255" or address.startswith("0."):
-            raise InvalidValue(field, f"{address} is no address of a service, node or pod")
+
+
+def _check_one_of_each_family(addresses: tuple[str, ...], field: str) -> None:
+    _check_addresses(addresses, field)
+    if len(set(map(family, addresses))) != len(addresses):
+        raise InvalidValue(field, f"{', '.join(addresses)} are more than one of a family")
+
+
+def _check_labels(labels: tuple[tuple[str, str], ...]) -> None:
+    for label in labels:
+        if len(label) != 2:  # An edited file may say so.
+            raise InvalidValue("metadata.labels", f"{syntax.shown(label)} is no label")
+        check_label(*label)
+    if len(dict(labels)) != len(labels):
+        raise InvalidValue("metadata.labels", "has a key twice")
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -60,7 +97,7 @@ class Node:
 
     def __post_init__(self) -> None:
         syntax.dns_subdomain(self.name, "metadata.name")
-        _check_addresses(self.addresses, "status.addresses")
+        _check_one_of_each_family(self.addresses, "status.addresses")
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -114,7 +151,7 @@ class AddressRequest:
     def __post_init__(self) -> None:
         if self.pool:
             syntax.dns_label(self.pool, "address-pool")
-        _check_addresses(self.addresses, "load-balancer-ips")
+        _check_one_of_each_family(self.addresses, "load-balancer-ips")
         if self.sharing_key:
             sharing_key(self.sharing_key, "allow-shared-ip")
         if self.families not in ((4,), (6,), (4, 6), (6, 4)):
@@ -126,6 +163,8 @@ class AddressRequest:
 @dataclass(frozen=True, order=True, slots=True)
 class Service:
     """A Service of type LoadBalancer that is ours to serve. ``created`` is RFC 3339 in UTC.
+
+    One without ``ports`` is held: something in it is mistaken, so it is not served, but it keeps the addresses that it has.
 
     ``addresses`` are those in its status (at most one of each family is ours; the rest is somebody else's).
     ``local`` is externalTrafficPolicy Local. ``affinity`` is sessionAffinity ClientIP in seconds, 0 for none.
@@ -150,7 +189,8 @@ class Service:
     def __post_init__(self) -> None:
         syntax.dns_label(self.namespace, "metadata.namespace")
         syntax.dns_label(self.name, "metadata.name")
-        _check_addresses(self.cluster_ips, "spec.clusterIPs")
+        _check_labels(self.labels)
+        _check_one_of_each_family(self.cluster_ips, "spec.clusterIPs")
         _check_addresses(self.addresses, "status.loadBalancer.ingress")
         if not 0 <= self.affinity <= MAX_AFFINITY:
             raise InvalidValue("spec.sessionAffinityConfig", f"{self.affinity!r} is not within 0 and {MAX_AFFINITY} seconds")
@@ -166,6 +206,11 @@ class Service:
     def age_key(self) -> tuple[str, str, str]:
         """Sorts the older claim first; names decide between equals."""
         return (self.created, self.namespace, self.name)
+
+    @property
+    def held(self) -> bool:
+        """Whether it is to be left as it is: no traffic, no address more and none less."""
+        return not self.ports
 
     @property
     def full_name(self) -> str:

@@ -6,9 +6,15 @@
 
 from __future__ import annotations
 
+import typing as t
 from dataclasses import dataclass
 
 from .model import Snapshot
+
+# What there is to lose, by who serves it.
+OF_INGRESSES = ("routes", "servers", "certificates")
+OF_SERVICES = ("services",)
+KINDS = OF_INGRESSES + OF_SERVICES
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,12 @@ def counts(snapshot: Snapshot) -> dict[str, int]:
     }
 
 
-def shrinks(before: Snapshot, after: Snapshot, limit: ShrinkLimit) -> str:
-    """What of ``before`` is gone in ``after`` beyond the limit, such as "40 routes become 3"; "" when nothing is."""
+def shrinks(before: Snapshot, after: Snapshot, limit: ShrinkLimit, kinds: t.Collection[str] = KINDS) -> str:
+    """What of the ``kinds`` in ``before`` is gone in ``after`` beyond the limit, such as "40 routes become 3"; "" when nothing is."""
     had, has = counts(before), counts(after)
     gone = []
-    for kind, number in had.items():
-        lost = number - has[kind]
-        if lost >= limit.least and lost * 100 > number * limit.share:
-            gone.append(f"{number} {kind} become {has[kind]}")
+    for kind in kinds:
+        lost = had[kind] - has[kind]
+        if lost >= limit.least and lost * 100 > had[kind] * limit.share:
+            gone.append(f"{had[kind]} {kind} become {has[kind]}")
     return ", ".join(gone)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Annotations under ``northgate.edge/``: what an ingress asks for beside its rules. Pure."""
+"""Annotations under ``northgate.edge/``: reading them strictly, and what an ingress asks for by them beside its rules. Pure."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ _PERCENT = re.compile(r"[0-9]{1,3}")
 _BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 
+# From the text of one annotation to values by name; raises InvalidValue.
+Parser = t.Callable[[str], dict[str, t.Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -58,32 +61,49 @@ def field(name: str) -> str:
     return f"annotation {PREFIX}{name}"
 
 
+class Ours(t.NamedTuple):
+    """Annotations under our prefix: ``names`` of all, ``values`` of those that were understood, pairs of field and cause of the rest."""
+
+    names: frozenset[str]
+    values: dict[str, t.Any]
+    mistakes: list[tuple[str, str]]
+    unknown: list[tuple[str, str]]
+
+
+def ours(annotations: Object, parsers: t.Mapping[str, Parser]) -> Ours | None:
+    """What the ``parsers``, by name without prefix, make of annotations of which nothing is known; None without any of ours."""
+    raw = {key[len(PREFIX):]: value for key, value in annotations.items() if key.startswith(PREFIX)}
+    if not raw:
+        return None
+    found = Ours(frozenset(raw), {}, [], [])
+    for name in sorted(raw):
+        try:
+            if name not in parsers:
+                found.unknown.append((field(syntax.shown(name).strip("'")), f"is unknown; known are {', '.join(sorted(parsers))}"))
+            elif not isinstance(raw[name], str):
+                raise InvalidValue(name, f"{syntax.shown(raw[name])} is no text")
+            else:
+                found.values.update(parsers[name](raw[name]))
+        except InvalidValue as error:
+            found.mistakes.append((field(name), error.cause))
+    return found
+
+
 def parse(annotations: Object) -> Asked:
     """What the annotations of an ingress ask for; those of others are none of our business."""
-    ours = {key[len(PREFIX):]: value for key, value in annotations.items() if key.startswith(PREFIX)}
-    if not ours:
+    found = ours(annotations, _PARSERS)
+    if found is None:
         return NOTHING
-    values: dict[str, t.Any] = {}
-    mistakes, unknown = [], []
-    for name in sorted(ours):
-        try:
-            if name not in _PARSERS:
-                unknown.append((field(syntax.shown(name).strip("'")), f"is unknown; known are {', '.join(sorted(_PARSERS))}"))
-            elif not isinstance(ours[name], str):
-                raise InvalidValue(name, f"{syntax.shown(ours[name])} is no text")
-            else:
-                values |= _PARSERS[name](ours[name])
-        except InvalidValue as error:
-            mistakes.append((field(name), error.cause))
-    if values.get("passthrough"):
-        mistakes += [(field(name), "can't be combined with tls-passthrough") for name in sorted(_NOT_PASSED_THROUGH & set(ours))]
+    mistakes = found.mistakes
+    if found.values.get("passthrough"):
+        mistakes += [(field(name), "can't be combined with tls-passthrough") for name in sorted(_NOT_PASSED_THROUGH & found.names)]
     return Asked(
-        policy=Policy(**{name: value for name, value in values.items() if name in Policy.__slots__}),
-        protecting=not PROTECTING.isdisjoint(ours),
-        canary="canary-weight" in ours,
+        policy=Policy(**{name: value for name, value in found.values.items() if name in Policy.__slots__}),
+        protecting=not PROTECTING.isdisjoint(found.names),
+        canary="canary-weight" in found.names,
         mistakes=tuple(mistakes),
-        unknown=tuple(unknown),
-        **{name: value for name, value in values.items() if name not in Policy.__slots__},
+        unknown=tuple(found.unknown),
+        **{name: value for name, value in found.values.items() if name not in Policy.__slots__},
     )
 
 
@@ -93,7 +113,9 @@ def _match(pattern: re.Pattern[str], value: str, expected: str) -> re.Match[str]
     raise InvalidValue("", f"{syntax.shown(value)} is not {expected}")
 
 
-def _one_of(name: str, **choices: t.Any) -> t.Callable[[str], dict[str, t.Any]]:
+def one_of(name: str, **choices: t.Any) -> Parser:
+    """The value ``name`` by the text that is written for it."""
+
     def parse_choice(value: str) -> dict[str, t.Any]:
         if value not in choices:
             raise InvalidValue(name, f"{syntax.shown(value)} is not one of {', '.join(choices)}")
@@ -108,15 +130,16 @@ def _hsts(value: str) -> dict[str, t.Any]:
     return {"hsts": Policy(hsts=value).hsts}
 
 
-def _words(value: str, most: int) -> list[str]:
-    words = [word.strip() for word in value.split(",", most)]
-    if len(words) > most:
+def words(value: str, most: int) -> list[str]:
+    """The parts of a list with commas."""
+    found = [word.strip() for word in value.split(",", most)]
+    if len(found) > most:
         raise InvalidValue("", f"has more than {most} values")
-    return words
+    return found
 
 
-def _networks(name: str) -> t.Callable[[str], dict[str, t.Any]]:
-    return lambda value: {name: tuple(sorted({syntax.network(word, name) for word in _words(value, MAX_NETWORKS)}))}
+def _networks(name: str) -> Parser:
+    return lambda value: {name: tuple(sorted({syntax.network(word, name) for word in words(value, MAX_NETWORKS)}))}
 
 
 def _rate(value: str) -> dict[str, t.Any]:
@@ -132,7 +155,7 @@ def _max_body(value: str) -> dict[str, t.Any]:
     return {"max_body": size}
 
 
-def _timeout(name: str) -> t.Callable[[str], dict[str, t.Any]]:
+def _timeout(name: str) -> Parser:
     def parse_time(value: str) -> dict[str, t.Any]:
         number, unit = _match(_TIME, value, "of the form 500ms, 30s, 5m or 1h").groups()
         time = int(number) * _MILLISECONDS[unit]
@@ -144,7 +167,7 @@ def _timeout(name: str) -> t.Callable[[str], dict[str, t.Any]]:
 
 
 def _auth(value: str) -> dict[str, t.Any]:
-    return {"auth": tuple(sorted({syntax.dns_subdomain(word, "basic-auth-secret") for word in _words(value, MAX_SECRETS)}))}
+    return {"auth": tuple(sorted({syntax.dns_subdomain(word, "basic-auth-secret") for word in words(value, MAX_SECRETS)}))}
 
 
 def _weight(value: str) -> dict[str, t.Any]:
@@ -155,10 +178,10 @@ def _weight(value: str) -> dict[str, t.Any]:
 
 
 _BOOLEAN = {"true": True, "false": False}
-_PARSERS: dict[str, t.Callable[[str], dict[str, t.Any]]] = {
-    "affinity": _one_of("affinity", cookie=True),
+_PARSERS: dict[str, Parser] = {
+    "affinity": one_of("affinity", cookie=True),
     "allow-networks": _networks("allow"),
-    "backend-protocol": _one_of("protocol", **{name: name for name in PROTOCOLS}),
+    "backend-protocol": one_of("protocol", **{name: name for name in PROTOCOLS}),
     "basic-auth-secret": _auth,
     "canary-weight": _weight,
     "deny-networks": _networks("deny"),
@@ -166,8 +189,8 @@ _PARSERS: dict[str, t.Callable[[str], dict[str, t.Any]]] = {
     "max-body": _max_body,
     "rate-limit": _rate,
     "rewrite-path": lambda value: {"rewrite": syntax.path(value, "rewrite-path")},
-    "ssl-redirect": _one_of("redirect", **_BOOLEAN),
+    "ssl-redirect": one_of("redirect", **_BOOLEAN),
     "timeout-server": _timeout("timeout_server"),
     "timeout-tunnel": _timeout("timeout_tunnel"),
-    "tls-passthrough": _one_of("passthrough", **_BOOLEAN),
+    "tls-passthrough": one_of("passthrough", **_BOOLEAN),
 }

@@ -13,7 +13,7 @@ from .._core import codec
 from .._core.errors import SnapshotError
 from .._core.model import Snapshot
 from .._core.plan import Plan
-from .._core.shrink import ShrinkLimit, shrinks
+from .._core.shrink import KINDS, ShrinkLimit, shrinks
 from .memory import Accepted, Inbox
 
 C = t.TypeVar("C")
@@ -75,10 +75,11 @@ class Received:
 
 @dataclass(frozen=True)
 class Guard:
-    """``confirmed``: whose snapshots may shrink as they like in this run."""
+    """``confirmed``: whose snapshots may shrink as they like in this run. ``kinds`` of shrink.KINDS are what the module serves."""
 
     limit: ShrinkLimit
     confirmed: frozenset[str] = frozenset()
+    kinds: tuple[str, ...] = KINDS
 
 
 def receive(
@@ -99,7 +100,7 @@ def receive(
         except SnapshotError:  # Of another version of the collection: the new one takes its place.
             before = None
         snapshot = before if before and data == known else _load(cluster, data)
-        gone = shrinks(before, snapshot, guard.limit) if before and cluster not in guard.confirmed else ""
+        gone = shrinks(before, snapshot, guard.limit, guard.kinds) if before and cluster not in guard.confirmed else ""
         if gone and before:
             received[cluster] = Received(before, HELD_BACK, reason=gone)
         else:
