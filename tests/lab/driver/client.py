@@ -5,20 +5,13 @@
 from __future__ import annotations
 
 import json
-import queue
-import shutil
-import subprocess
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from .command import ROUTERS, STATE, LabFailed, argv, environment, lab
+from .command import ROUTERS, lab
+from .program import Program, python
 
-TRAFFIC = Path(__file__).resolve().parents[1] / "traffic"
-READY_SECONDS = 30.0
 # What a router says itself where no rule matches, and Traefik where a rule of the router's does and none of its own.
 EDGE_PAGE, TRAEFIK_PAGE = "Nothing is served under this name and path.", "404 page not found"
 NO_RULE, NO_RULE_IN_TRAEFIK = "404 of the router", "404 of Traefik"
@@ -82,34 +75,17 @@ def outcomes(*questions: dict[str, Any]) -> list[str]:
     return found
 
 
-class Traffic:
-    """Requests and websockets of the client to one router, while the body of ``with`` runs. Then ``summary`` is there.
-
-    ``pods`` are those that the websockets were first with, in their order.
-    """
+class Traffic(Program):
+    """Requests and websockets of the client to one router, while the body of ``with`` runs. Then ``summary`` is there."""
 
     def __init__(self, urls: Sequence[str], websockets: Sequence[str] = (), router: str = "r1", loops: int = 4, seconds: float = 240.0) -> None:
-        self._command = _command(router, "load", f"--loops={loops}", f"--seconds={seconds}", *(f"--url={url}" for url in urls),
-                                 *(f"--websocket={url}" for url in websockets))
-        self.summary: dict[str, Any] = {}
+        super().__init__(_command(router, "load", f"--loops={loops}", f"--seconds={seconds}", *(f"--url={url}" for url in urls),
+                                  *(f"--websocket={url}" for url in websockets)))
 
-    def __enter__(self) -> Traffic:
-        self._process = subprocess.Popen(
-            argv("exec", "client", "--", *self._command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, env=environment())
-        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
-        try:
-            first = self._lines.get(timeout=READY_SECONDS)
-        except queue.Empty:
-            first = ""
-        word, *self.pods = first.split() or [""]
-        if word != "ready":
-            raise LabFailed(f"traffic did not begin: {first}{self._end()}")
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.summary = json.loads(self._end() or "{}")
+    @property
+    def pods(self) -> list[str]:
+        """The pods that the websockets were first with, in their order."""
+        return self.said.split()
 
     @property
     def lost(self) -> dict[str, Any]:
@@ -118,31 +94,6 @@ class Traffic:
         found = {name: self.summary[name] for name in names if self.summary[name]}
         return {**found, "reasons": self.summary["reasons"]} if found else {}
 
-    def _read(self) -> None:
-        for line in self._process.stdout:
-            self._lines.put(line)
-        self._lines.put("")
-
-    def _end(self) -> str:
-        """Close the traffic's input, which ends it, and return its last line, or its errors."""
-        self._process.stdin.close()
-        last = ""
-        try:
-            while line := self._lines.get(timeout=READY_SECONDS):
-                last = line
-        except queue.Empty:
-            self._process.terminate()
-        return last if self._process.wait() == 0 else f"{last}{self._process.stderr.read()}"
-
-
-def install() -> None:
-    """Put the traffic generator where the client can run it."""
-    target = STATE / "hosts" / "client" / "share" / "traffic"
-    target.mkdir(exist_ok=True)
-    for file in TRAFFIC.glob("*.py"):
-        shutil.copyfile(file, target / file.name)
-
 
 def _command(router: str, *arguments: str) -> list[str]:
-    install()
-    return ["env", "PYTHONPATH=/lab", "python3", "-m", "traffic", f"--address={ROUTERS[router]}", "--ca=/lab/ca.pem", *arguments]
+    return python("traffic", f"--address={ROUTERS[router]}", "--ca=/lab/ca.pem", *arguments)

@@ -33,9 +33,15 @@ def apply(cluster: str, *objects: dict[str, Any]) -> None:
     kubectl(cluster, "apply", "--server-side", "--force-conflicts", "-f", "-", data=data)
 
 
-def delete(cluster: str, kind: str, *names: str) -> None:
-    """Delete objects of the tests' namespace, if they are there."""
-    kubectl(cluster, "-n", NAMESPACE, "delete", "--ignore-not-found", kind, *names)
+def delete(cluster: str, kind: str, *names: str, wait: bool = True) -> None:
+    """Delete objects of the tests' namespace, if they are there; without ``wait`` pods may take their time to go."""
+    if names:
+        kubectl(cluster, "-n", NAMESPACE, "delete", "--ignore-not-found", f"--wait={str(wait).lower()}", kind, *names)
+
+
+def patch(cluster: str, kind: str, name: str, change: dict[str, Any]) -> None:
+    """Change fields of an object of the tests' namespace (a merge patch: null removes one, lists are replaced)."""
+    kubectl(cluster, "-n", NAMESPACE, "patch", kind, name, "--type=merge", "-p", json.dumps(change))
 
 
 def eventually(condition, seconds: float = 30.0, what: str = "the condition") -> Any:

@@ -84,11 +84,11 @@ class Stream:
 
     Times are seconds of one clock, and come from the caller. Over TCP and SCTP the other side greets first, and any error
     or silence of ``patience`` seconds ends it. A datagram without an answer within ``resend`` seconds is lost and the
-    next one is sent; so only silence ends it, and another pod is counted.
+    next one is sent; so only silence ends it, and another pod is counted. Messages are longer by ``padding`` bytes.
     """
 
-    def __init__(self, number: int, target: Target, interval: float, patience: float, resend: float = 1.0) -> None:
-        self.number, self.target = number, target
+    def __init__(self, number: int, target: Target, interval: float, patience: float, resend: float = 1.0, padding: int = 0) -> None:
+        self.number, self.target, self._padding = number, target, "x" * padding
         self.interval, self.patience, self.resend = interval, patience, resend
         self.is_datagram = target.protocol == "udp"
         self.socket: socket.socket | None = None
@@ -188,9 +188,12 @@ class Stream:
         self._sent += 1
         self._sent_at, self._waiting = now, True
         try:
-            self.socket.send(f"{self.number}-{self._sent}\n".encode())
+            self.socket.send(f"{self._message()}\n".encode())
         except OSError as error:
             self._failed(error, now)
+
+    def _message(self) -> str:
+        return f"{self.number}-{self._sent}{self._padding}"
 
     def _failed(self, error: OSError, now: float) -> None:
         """A datagram's error is about one before it: the stream goes on until nobody answers for long."""
@@ -214,10 +217,10 @@ class Stream:
         if self.state == GREETING:
             self.answer, self.state = answer, TALKING
             return
-        if data != f"{self.number}-{self._sent}":
+        if data != self._message():
             # An answer that was given up comes late; over a stream nothing is given up.
             if not self.is_datagram:
-                self.end(f"{data!r} came back for {self.number}-{self._sent}", now)
+                self.end(f"{data[:80]!r} came back for {self._message()[:80]!r}", now)
             return
         self.answer, self.answered_of, self._waiting = answer, self._sent_at, False
         self.messages += 1

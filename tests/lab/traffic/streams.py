@@ -153,7 +153,7 @@ def run(targets: list[tuple[Target, int]], interval: float, patience: float, sec
 
 
 def ask(questions: list[dict[str, Any]], timeout: float) -> list[dict[str, Any]]:
-    """Ask each question once, all at the same time: ``target`` (text), ``source``, ``source_port``.
+    """Ask each question once, all at the same time: ``target`` (text), ``source``, ``source_port``, ``padding``.
 
     The answers are what echo said; else ``{"error": ...}``: refused, timeout, or the name of another error.
     """
@@ -161,7 +161,9 @@ def ask(questions: list[dict[str, Any]], timeout: float) -> list[dict[str, Any]]
         dataclasses.replace(Target.parse(question["target"]), source=question.get("source", ""), source_port=question.get("source_port", 0))
         for question in questions
     ]
-    streams = Streams(Stream(number, target, timeout, timeout, timeout) for number, target in enumerate(found))
+    streams = Streams(
+        Stream(number, target, timeout, timeout, timeout, question.get("padding", 0))
+        for number, (target, question) in enumerate(zip(found, questions)))
 
     def after() -> None:
         for stream in streams.streams:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from driver import client, clusters, command
+from driver import client, clusters, command, program, services, streams
+from traffic import neighbours
 
 OUTPUT = """\
 PLAY [Converge the routers] ****************************************************
@@ -54,3 +55,52 @@ def test_an_ingress_is_what_a_user_would_write():
     assert found["spec"]["tls"] == [{"hosts": ["h.test", ""], "secretName": "c"}]
     assert json.dumps(found)
     assert set(clusters.ingress("a", None, {}, default="d")["spec"]) == {"defaultBackend"}
+
+
+def result(protocol, why, changes=0):
+    return {"target": f"{protocol}:192.0.2.1:80", "ended": why, "pod_changes": changes}
+
+
+def test_streams_that_ended_are_counted_by_protocol_and_reason():
+    results = [result("tcp", ""), result("tcp", "closed"), result("tcp", "closed"), result("sctp", "timeout"), result("udp", "", 2)]
+    assert streams.ended(results) == {"tcp: closed": 2, "sctp: timeout": 1}
+    assert streams.moved(results) == 1
+    assert streams.ended(results[:1]) == {}
+
+
+def test_a_service_is_what_a_user_would_write():
+    found = services.load_balancer("a", ports=(1, 2), annotations={"address_pool": "narrow"}, externalTrafficPolicy="Local")
+    assert found["metadata"]["annotations"] == {"northgate.edge/address-pool": "narrow"}
+    assert [(port["name"], port["port"], port["targetPort"]) for port in found["spec"]["ports"]][:2] == [("tcp-1", 1, 7000), ("tcp-2", 2, 7000)]
+    assert len({port["name"] for port in found["spec"]["ports"]}) == 6
+    assert (found["spec"]["type"], found["spec"]["externalTrafficPolicy"]) == ("LoadBalancer", "Local")
+
+
+def run_program(monkeypatch, script):
+    monkeypatch.setattr(program, "argv", lambda *arguments: ["sh", "-c", arguments[-1]])
+    return program.Program([script], ready_seconds=20)
+
+
+def test_a_program_on_the_client_says_when_it_is_ready_and_answers(monkeypatch):
+    with run_program(monkeypatch, "echo ready a b; while read word; do echo said $word yes; done; echo '{\"x\": 1}'") as running:
+        assert running.said == "a b"
+        assert running.tell("go", 20) == "yes"
+    assert running.summary == {"x": 1}
+
+
+@pytest.mark.parametrize("script, message", [("echo no >&2; exit 3", "no"), ("echo hello; cat", "hello")])
+def test_a_program_that_does_not_begin_says_why(monkeypatch, script, message):
+    with pytest.raises(command.LabFailed, match=message), run_program(monkeypatch, script):
+        pass
+
+
+def test_neighbours_are_told_by_frames_that_are_right():
+    mac = bytes.fromhex("525400900011")
+    arp = neighbours.frame(mac, "10.0.0.9")
+    assert (len(arp), arp[:6], arp[12:14].hex(), arp[28:32], arp[38:42]) == (42, b"\xff" * 6, "0806", bytes([10, 0, 0, 9]), bytes([10, 0, 0, 9]))
+    told = neighbours.frame(mac, "fd90::9")
+    length = int.from_bytes(told[18:20], "big")
+    assert (len(told), told[20], told[21], told[54], told[-6:]) == (54 + length, 58, 255, 136, mac)
+    # The sum over all with its checksum is zero, as a receiver verifies it.
+    pseudo = told[22:54] + length.to_bytes(4, "big") + (58).to_bytes(4, "big") + told[54:]
+    assert sum(int.from_bytes(pseudo[at:at + 2], "big") for at in range(0, len(pseudo), 2)) % 0xFFFF == 0

@@ -155,8 +155,10 @@ def test_answers_refusals_and_silence_to_questions():
         texts = [str(target) for target in (targets["tcp"], targets["udp"], *(target for _, target in closed), mute)]
         first = streams.ask([{"target": texts[1], "source": "127.0.0.9"}], 5.0)
         answers = streams.ask([{"target": text} for text in texts], 0.5)
+        long, = streams.ask([{"target": texts[0], "padding": 50_000}], 5.0)
     assert [answer["pod"] for answer in (first[0], answers[0])] == ["a", "a"]
     assert [answer["error"] for answer in answers[1:]] == ["timeout", "refused", "refused", "timeout"]
+    assert len(long["data"]) > 50_000
     for opened, _ in closed:
         opened.close()
 
