@@ -81,6 +81,8 @@ class Program:
             line = self._lines.get(timeout=seconds)
         except queue.Empty:
             raise LabFailed(f"no {beginning!r} within {seconds:.0f} s") from None
+        if not line:
+            self._lines.put("")  # the end stays the end
         if not line.startswith(beginning):
             raise LabFailed(f"{line[:2000]!r} came for {beginning!r} after {time.monotonic() - began:.0f} s")
         return line.removeprefix(beginning).strip()
