@@ -19,6 +19,8 @@ description:
     Routers serve it on from what they accepted last.
   - Runs on the controller. The file of a cluster that did not change does not change.
   - Beside it is C(CLUSTER.status.json) with the addresses in the status of its ingresses, for M(northgate.edge.ingress_status).
+  - Of clusters for which O(pools) has addresses, Services of type C(LoadBalancer) and nodes are read, too, and C(CLUSTER.services.json) is
+    written with the status of these Services, and of others whose status still holds addresses.
 extends_documentation_fragment:
   - northgate.edge.attributes
 requirements:
@@ -36,8 +38,17 @@ options:
       - C(default_backend) with C(service) (namespace/name) and C(port) (name or number) answers what no ingress of any cluster matches.
       - An ingress without C(spec.ingressClassName) is of the class in its annotation C(kubernetes.io/ingress.class), or of the
         cluster's default IngressClass.
+      - C(load_balancer_class) is the C(spec.loadBalancerClass) of Services that are ours, C(northgate.edge/edge) without it. Services
+        without a class are ours, too, unless C(load_balancer_default) is false.
     type: dict
     required: true
+  pools:
+    description:
+      - The pools of addresses for LoadBalancer services by name. Only C(clusters) counts here, the names of the clusters whose services may
+        have addresses of the pool (all clusters without it).
+      - A cluster without any pool is asked neither for its nodes nor for all its Services.
+    type: dict
+    default: {}
   path:
     description: Directory for the snapshots. It is made when it does not exist.
     type: path
@@ -63,6 +74,10 @@ notes:
   - Secrets are read only where ingresses of these classes name them, for certificates (type C(kubernetes.io/tls)) and users (type
     C(kubernetes.io/basic-auth)). One that is missing, broken or may not be read is named in RV(clusters) and costs nothing else, but that an
     ingress whose users can't be read answers 403. The file of a snapshot holds their keys, so its mode is 0600.
+  - A Service in which something is mistaken that it asks for (an annotation C(northgate.edge/address-pool), C(load-balancer-ips),
+    C(allow-shared-ip), C(forwarding) or C(scheduler), or in its spec, such as C(loadBalancerSourceRanges)) is named in RV(clusters) and
+    gets no traffic, so that nothing is open that was meant to be closed. It keeps the addresses that it has.
+  - Nodes with the label C(node.kubernetes.io/exclude-from-external-load-balancers) are left out, and those without an C(InternalIP).
 author:
   - northgate.edge contributors (@northgate-edge)
 """
@@ -78,6 +93,7 @@ EXAMPLES = r"""
           traefik: {service: traefik/traefik, port: web, tls_port: websecure}
           direct: {mode: direct}
         default_backend: {service: demo/sorry, port: http}
+        load_balancer_default: false
       beta:
         kubeconfig: /etc/northgate/beta.kubeconfig
         ingress_controllers:
@@ -86,6 +102,8 @@ EXAMPLES = r"""
             port: websecure
             protocol: https
             tls: {ca_file: /etc/northgate/pods-ca.pem, server_name: traefik.internal}
+    pools:
+      public: {addresses: [203.0.113.0/24], clusters: [alpha]}
   delegate_to: localhost
   run_once: true
 """
@@ -114,12 +132,27 @@ clusters:
     certificates:
       description: How many certificates were read from Secrets.
       type: int
+    services:
+      description: How many LoadBalancer services are ours.
+      type: int
+    nodes:
+      description: How many nodes may get their traffic.
+      type: int
     quarantined:
       description: What was skipped, each with object, field and cause.
       type: list
       elements: str
   sample:
-    alpha: {"observed": true, "reason": "", "ingresses": 12, "routes": 20, "pools": 1, "certificates": 9, "quarantined": []}
+    alpha:
+      observed: true
+      reason: ""
+      ingresses: 12
+      routes: 20
+      pools: 1
+      certificates: 9
+      services: 4
+      nodes: 3
+      quarantined: []
     beta:
       observed: false
       reason: https://192.0.2.10:6443 did not answer completely within 60 s
@@ -127,6 +160,8 @@ clusters:
       routes: 0
       pools: 0
       certificates: 0
+      services: 0
+      nodes: 0
       quarantined: []
 """
 
@@ -137,6 +172,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.northgate.edge.plugins.module_utils._core import codec, status
+from ansible_collections.northgate.edge.plugins.module_utils._core.address_pools import AddressPool
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import NorthgateError, NotObserved, SnapshotError
 from ansible_collections.northgate.edge.plugins.module_utils._io.atomic import write
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.observe import observe_all
@@ -144,6 +180,7 @@ from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.sources
 
 # The result names all that was skipped; warnings are for who reads along.
 MOST_WARNINGS = 20
+COUNTED = ("ingresses", "routes", "pools", "certificates", "services", "nodes")
 
 
 def update(path, after, check_mode):
@@ -174,7 +211,7 @@ def shown(data, name):
 def told(result):
     """What came of one cluster, for the result."""
     if isinstance(result, NotObserved):
-        return dict(observed=False, reason=str(result), ingresses=0, routes=0, pools=0, certificates=0, quarantined=[])
+        return {"observed": False, "reason": str(result), **dict.fromkeys(COUNTED, 0), "quarantined": []}
     snapshot = result.snapshot
     return {
         "observed": True,
@@ -183,6 +220,8 @@ def told(result):
         "routes": len({path.rule for ingress in snapshot.ingresses for path in ingress.paths}),
         "pools": len(snapshot.pools),
         "certificates": len(snapshot.certificates),
+        "services": len(snapshot.services),
+        "nodes": len(snapshot.nodes),
         "quarantined": [str(skipped) for skipped in snapshot.quarantined],
     }
 
@@ -192,6 +231,7 @@ def main():
         argument_spec={
             "clusters": {"type": "dict", "required": True},
             "path": {"type": "path", "required": True},
+            "pools": {"type": "dict", "default": {}},
             "timeout": {"type": "float", "default": 60},
             "page_size": {"type": "int", "default": 500},
         },
@@ -204,13 +244,16 @@ def main():
     gc.disable()
     changed, clusters, diff = False, {}, []
     try:
-        sources = [ClusterSource.parse(name, options) for name, options in sorted(module.params["clusters"].items())]
+        pools = [AddressPool.parse(name, options) for name, options in sorted(module.params["pools"].items())]
+        sources = [ClusterSource.parse(name, options, pools) for name, options in sorted(module.params["clusters"].items())]
         for name, result in observe_all(sources, module.params["timeout"], module.params["page_size"]).items():
             observed = not isinstance(result, NotObserved)
             after = codec.dump(result.snapshot) if observed else b""
-            before = update(os.path.join(module.params["path"], name + ".json"), after, module.check_mode)
-            # For ingress_status, at the end of the same run.
-            update(os.path.join(module.params["path"], name + ".status.json"), status.dump(result.statuses) if observed else b"", module.check_mode)
+            base = os.path.join(module.params["path"], name)
+            before = update(base + ".json", after, module.check_mode)
+            # For ingress_status and service_addresses, in the same run.
+            update(base + ".status.json", status.dump(result.statuses) if observed else b"", module.check_mode)
+            update(base + ".services.json", result.services.dump() if observed and result.services else b"", module.check_mode)
             if before != after:
                 changed = True
                 if module._diff:

@@ -11,7 +11,6 @@ kept even when its backend can't be used (503), so that nothing broader takes it
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from .._core import syntax
@@ -20,12 +19,11 @@ from .._core.model import EXACT, PREFIX, Ingress, Path, Rule, Tls
 from .._core.policy import CLOSED, MAX_REWRITE_DEPTH
 from . import annotations, secrets
 from .annotations import Asked
-from .hostile import Object, Quarantine, mapping, name_of, sequence
+from .hostile import Object, Quarantine, created, mapping, name_of, sequence
 from .sources import ClassSource, ServicePort
 
 # networking.k8s.io/v1: what ImplementationSpecific means is ours to say.
 _PATH_TYPES = {"Exact": EXACT, "Prefix": PREFIX, "ImplementationSpecific": PREFIX}
-_CREATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 # Neither the name nor the number of a port: it stands for backends that can't be used.
 NO_PORT = "0"
 
@@ -59,7 +57,7 @@ def ingress(raw: Object, ingress_class: str, source: ClassSource, quarantine: Qu
         result = Ingress(
             namespace=namespace,
             name=t.cast(str, metadata.get("name")),
-            created=_created(metadata.get("creationTimestamp")),
+            created=created(metadata),
             ingress_class=ingress_class,
             paths=paths,
             default_pool=default_pool,
@@ -88,12 +86,6 @@ def _mistaken(asked: Asked, source: ClassSource, label: str, quarantine: Quarant
     if asked.protocol and not source.direct:
         quarantine.add(label, annotations.field("backend-protocol"), "has no effect: its class is not in mode direct")
     return bool(mistakes)
-
-
-def _created(value: object) -> str:
-    if isinstance(value, str) and _CREATED.fullmatch(value):
-        return value
-    raise InvalidValue("metadata.creationTimestamp", f"{syntax.shown(value)} is no time in UTC")
 
 
 class _Reader:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from .._core import syntax
@@ -13,6 +14,8 @@ from .._core.errors import InvalidValue
 from .._core.model import Quarantined
 
 Object = dict[str, t.Any]
+
+_CREATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 def mapping(value: object) -> Object:
@@ -27,11 +30,20 @@ def sequence(value: object) -> list[t.Any]:
 
 def name_of(metadata: Object) -> str:
     """NAMESPACE/NAME for messages, each cut: it may be anything."""
-    return "/".join(_cut(metadata.get(key)) for key in ("namespace", "name"))
+    return "/".join(cut(metadata.get(key)) for key in ("namespace", "name"))
 
 
-def _cut(value: object) -> str:
+def cut(value: object) -> str:
+    """A name for messages."""
     return value if isinstance(value, str) and len(value) < 254 and value.isprintable() else syntax.shown(value)
+
+
+def created(metadata: Object) -> str:
+    """The time of creation (RFC 3339, UTC), by which age is told; raises InvalidValue."""
+    value = metadata.get("creationTimestamp")
+    if isinstance(value, str) and _CREATED.fullmatch(value):
+        return value
+    raise InvalidValue("metadata.creationTimestamp", f"{syntax.shown(value)} is no time in UTC")
 
 
 class Quarantine:

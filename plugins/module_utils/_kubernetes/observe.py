@@ -14,8 +14,9 @@ from .._core.errors import InvalidValue, NorthgateError, NotObserved
 from .._core.model import Certificate, Ingress, Snapshot
 from .._core.policy import CLOSED
 from .._core.status import Statuses, seen
-from . import decode, pools, secrets, services
+from . import balanced, decode, nodes, pools, secrets, services
 from .annotations import field
+from .balanced import LoadBalancers
 from .classes import Classes
 from .client import Client
 from .decode import Draft
@@ -24,14 +25,16 @@ from .sources import ClusterSource
 
 _AT_ONCE = 16
 _CLASSES, _INGRESSES = (f"/apis/networking.k8s.io/v1/{kind}" for kind in ("ingressclasses", "ingresses"))
+_NODES = "/api/v1/nodes"
 
 
 @dataclass(frozen=True)
 class Observed:
-    """A cluster's snapshot, and what the status of its ingresses holds."""
+    """A cluster's snapshot, what the status of its ingresses holds, and that of its services where they are observed."""
 
     snapshot: Snapshot
     statuses: Statuses
+    services: balanced.Statuses | None
 
 
 def observe_all(sources: t.Sequence[ClusterSource], timeout: float, page_size: int) -> dict[str, Observed | NotObserved]:
@@ -61,12 +64,14 @@ def observe(source: ClusterSource, client: Client, page_size: int) -> Observed:
     quarantine = Quarantine(source.name)
     classes = client.read(_CLASSES, lambda items: Classes(source, items), page_size)
     drafts, statuses = client.read(_INGRESSES, lambda items: _ingresses(items, classes, quarantine), page_size)
-    found = services.read(client, pools.wanted(source, classes.sources, drafts), page_size, quarantine)
+    balancers = LoadBalancers(source, quarantine)
+    found = services.read(client, pools.wanted(source, classes.sources, drafts), page_size, quarantine, balancers)
     of_all = pools.of_classes(classes.sources, found) + pools.of_ingresses(drafts, classes.sources, found, quarantine)
     if source.default_backend:
         of_all.append(pools.of_operator(source.default_backend, found))
     known = secrets.read(client, (name for draft in drafts for name in _secrets(draft)))
     _name_unusable(drafts, known, quarantine)
+    machines = client.read(_NODES, lambda items: nodes.decode(items, quarantine), page_size) if source.services else ()
     ingresses = filter(None, (_with_users(draft, known, quarantine) for draft in drafts))
     snapshot = Snapshot(
         cluster=source.name,
@@ -74,9 +79,11 @@ def observe(source: ClusterSource, client: Client, page_size: int) -> Observed:
         pools=pools.merged(of_all),
         certificates=tuple(sorted(found for found in known.values() if isinstance(found, Certificate))),
         default_pool=source.default_backend.pool if source.default_backend else "",
+        services=balancers.services(),
+        nodes=machines,
         quarantined=tuple(sorted(quarantine.found)),
     )
-    return Observed(snapshot, statuses)
+    return Observed(snapshot, statuses, balancers.statuses if source.services else None)
 
 
 def _ingresses(items: t.Iterable[t.Any], classes: Classes, quarantine: Quarantine) -> tuple[list[Draft], Statuses]:

@@ -10,10 +10,13 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._core import syntax
+from .._core.address_pools import AddressPool
 from .._core.errors import InvalidValue
 from .._core.model import PROTOCOLS, PoolTls
+from .._core.services import qualified_name
 from . import certificates
 
+LOAD_BALANCER_CLASS = "northgate.edge/edge"
 CONTROLLER, DIRECT = "controller", "direct"
 MODES = (CONTROLLER, DIRECT)
 _OF_CONTROLLER = {"service", "port", "tls_port", "protocol", "proxy_protocol"}
@@ -79,7 +82,11 @@ class ClassSource:
 
 @dataclass(frozen=True)
 class ClusterSource:
-    """How to reach a cluster, and what to look for in it: classes by name, and by their controller's string."""
+    """How to reach a cluster, and what to look for in it: classes by name, and by their controller's string.
+
+    ``services``: whether LoadBalancer services are looked for; those of ``load_balancer_class``, and with
+    ``load_balancer_default`` those without a class, are ours.
+    """
 
     name: str
     kubeconfig: str
@@ -87,10 +94,13 @@ class ClusterSource:
     classes: dict[str, ClassSource] = field(default_factory=dict)
     controllers: dict[str, ClassSource] = field(default_factory=dict)
     default_backend: ServicePort | None = None
+    services: bool = False
+    load_balancer_class: str = LOAD_BALANCER_CLASS
+    load_balancer_default: bool = True
 
     @classmethod
-    def parse(cls, name: str, options: t.Any) -> ClusterSource:
-        """From configuration; raises InvalidValue that names the cluster and the option."""
+    def parse(cls, name: str, options: t.Any, pools: t.Iterable[AddressPool] = ()) -> ClusterSource:
+        """From configuration; ``pools`` are those of addresses for services. Raises InvalidValue that names the cluster and the option."""
         where = f"clusters.{name}"
         syntax.dns_label(name, "clusters")
         _require(options, ("kubeconfig",), where)
@@ -107,6 +117,11 @@ class ClusterSource:
             },
             controllers={str(one): ClassSource.parse(of_one, f"{where}.ingress_controllers.{one}") for one, of_one in sorted(controllers.items())},
             default_backend=_service_port(default, f"{where}.default_backend") if default else None,
+            services=any(pool.serves(name) for pool in pools),
+            load_balancer_class=qualified_name(
+                _option(options, "load_balancer_class", where, str, LOAD_BALANCER_CLASS), f"{where}.load_balancer_class"
+            ),
+            load_balancer_default=_option(options, "load_balancer_default", where, bool, True),
         )
 
 
