@@ -11,9 +11,11 @@ version_added: 0.1.0
 short_description: The BGP neighbours of a router or a worker, from the inventory
 description:
   - A router (host of the group C(routers)) gets every worker of the clusters that its router group serves. It accepts from each only what that
-    worker's cluster declares, which is its pod prefixes, also in parts, and its service prefixes as they are, and announces nothing to it.
+    worker's cluster declares, which is its pod prefixes, also in parts, and its service prefixes as they are, and announces to it the
+    C(client_prefixes) of its router group and nothing else.
   - A worker (host of the group C(workers)) gets every router that serves its cluster, to which it announces its own pod prefixes and the cluster's
-    service prefixes and from which it accepts nothing. With O(mesh) it also gets its fellow workers, to exchange pod prefixes.
+    service prefixes and from which it accepts the C(client_prefixes) of the router's group and nothing else. With O(mesh) it also gets its fellow
+    workers, to exchange pod prefixes.
   - Reads the variables C(northgate_addresses), C(northgate_router_group), C(northgate_cluster) and C(northgate_pod_prefixes) of the hosts, never facts.
 positional: hostvars, groups, clusters, router_groups
 options:
@@ -34,7 +36,7 @@ options:
     type: dict
     required: true
   router_groups:
-    description: The router groups, C(northgate_router_groups). Of each C(asn) and C(clusters) are read.
+    description: The router groups, C(northgate_router_groups). Of each C(asn), C(clusters) and C(client_prefixes) are read.
     type: dict
     required: true
   mesh:
@@ -136,6 +138,11 @@ class _Inventory:
     def service_prefixes(self, cluster):
         return [str(prefix) for prefix in self.networks(cluster, "service_prefixes")]
 
+    def client_prefixes(self, group):
+        """Where clients are that workers answer through any router of the group; often none."""
+        declared = self.router_groups[group].get("client_prefixes") or []
+        return [str(prefix) for prefix in _networks(declared, f"variable northgate_router_groups.{group}.client_prefixes")]
+
     def _check_overlaps(self, group):
         """Clusters behind one router group need prefixes of their own: a router has one routing table."""
         seen = []
@@ -156,11 +163,12 @@ def _networks(prefixes, where):
 
 
 def _of_router(host, inventory):
-    clusters = inventory.setting("router_groups", inventory.host_value(host, "northgate_router_group"), "clusters")
+    group = inventory.host_value(host, "northgate_router_group")
+    clusters, exported = inventory.setting("router_groups", group, "clusters"), inventory.client_prefixes(group)
     for worker in inventory.hosts("workers", "northgate_cluster", clusters):
         cluster = inventory.host_value(worker, "northgate_cluster")
         imported = inventory.pod_patterns(cluster) + inventory.service_prefixes(cluster)
-        yield worker, inventory.setting("clusters", cluster, "asn"), imported, []
+        yield worker, inventory.setting("clusters", cluster, "asn"), imported, exported
 
 
 def _of_worker(host, inventory, mesh):
@@ -169,7 +177,7 @@ def _of_worker(host, inventory, mesh):
     serving = [name for name in inventory.router_groups if cluster in inventory.setting("router_groups", name, "clusters")]
     for router in inventory.hosts("routers", "northgate_router_group", serving):
         group = inventory.host_value(router, "northgate_router_group")
-        yield router, inventory.setting("router_groups", group, "asn"), [], pods + inventory.service_prefixes(cluster)
+        yield router, inventory.setting("router_groups", group, "asn"), inventory.client_prefixes(group), pods + inventory.service_prefixes(cluster)
     if mesh:
         for fellow in inventory.hosts("workers", "northgate_cluster", [cluster]):
             if fellow != host:

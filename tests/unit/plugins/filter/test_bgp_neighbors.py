@@ -68,6 +68,16 @@ def test_fellow_workers_exchange_pod_prefixes_of_their_cluster_only(inventory):
                       "export_prefixes": ["10.100.1.0/24", "fd64:100:0:1::/64"]}
 
 
+def test_workers_accept_where_the_clients_of_a_router_group_are_from_its_routers_only(inventory):
+    inventory["router_groups"]["edge"]["client_prefixes"] = ["198.51.100.0/24", "2001:db8:2::/64"]
+    assert all(neighbor["export_prefixes"] == ["198.51.100.0/24", "2001:db8:2::/64"] for neighbor in bgp_neighbors("r1", **inventory))
+    assert bgp_neighbors("r2", **inventory)[0]["export_prefixes"] == []
+    found = by_name(bgp_neighbors("beta-w1", **inventory))
+    assert (found["r1"]["import_prefixes"], found["r2"]["import_prefixes"]) == (["198.51.100.0/24", "2001:db8:2::/64"], [])
+    fellow = by_name(bgp_neighbors("alpha-w1", **inventory))["alpha_w2"]
+    assert "198.51.100.0/24" not in fellow["import_prefixes"] + fellow["export_prefixes"]
+
+
 def test_without_mesh_a_worker_meets_routers_only(inventory):
     assert list(by_name(bgp_neighbors("alpha-w1", **inventory, mesh=False))) == ["r1"]
 
@@ -99,6 +109,8 @@ ERRORS = {
     "no clusters": (("router_groups", "edge", "clusters"), None, "variable northgate_router_groups.edge.clusters is not set"),
     "unknown cluster": (("router_groups", "edge", "clusters"), ["gamma"], "variable northgate_clusters has no gamma"),
     "host bits": (("clusters", "alpha", "pod_prefixes"), ["10.100.0.1/16"], "variable northgate_clusters.alpha.pod_prefixes: 10.100.0.1/16 has host bits"),
+    "client prefix": (("router_groups", "edge", "client_prefixes"), ["10.0.0.1/8"],
+                      "variable northgate_router_groups.edge.client_prefixes: 10.0.0.1/8 has host bits"),
     "overlap": (("clusters", "beta", "pod_prefixes"), ["10.101.128.0/17"], "10.101.128.0/17 of beta overlaps 10.101.0.0/16 of alpha; router group edge"),
 }
 
