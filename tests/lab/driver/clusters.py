@@ -69,8 +69,18 @@ def pods(cluster: str, namespace: str, app: str) -> set[str]:
     return {item["metadata"]["name"] for item in items if "deletionTimestamp" not in item["metadata"] and _is_ready(item)}
 
 
-def _is_ready(pod: dict[str, Any]) -> bool:
-    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in pod.get("status", {}).get("conditions", []))
+def _is_ready(found: dict[str, Any]) -> bool:
+    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in found.get("status", {}).get("conditions", []))
+
+
+def wait_ready(cluster: str, app: str, count: int) -> None:
+    """Wait until so many pods of an application are ready; those that were told to go and answer on do not count."""
+    eventually(lambda: len(pods(cluster, NAMESPACE, app)) == count, 60, f"{count} pods of {app}")
+
+
+def node_is_ready(cluster: str, name: str) -> bool:
+    """Return whether the cluster calls a node ready."""
+    return _is_ready(get(cluster, "node", name))
 
 
 def api_is_up(cluster: str) -> bool:

@@ -18,6 +18,7 @@ STATE = Path(os.environ.get("NORTHGATE_LAB_STATE") or "/var/tmp/northgate-lab")
 ROUTERS = {"r1": "10.91.0.11", "r2": "10.91.0.12"}
 CONVERGE_SECONDS = 300.0
 INGRESS_TASK = "Converge HTTP and HTTPS ingress"
+SERVICES_TASK = "Converge LoadBalancer services"
 OBSERVE_TASK = "Observe the clusters"
 # With -v, Ansible writes each result in one line.
 _TASK = re.compile(r"TASK \[(.*?)\] \*+")
@@ -58,6 +59,10 @@ class Run:
     def ingress(self, router: str) -> dict[str, Any]:
         """Return the result of haproxy_ingress on a router."""
         return self.results[INGRESS_TASK][router]
+
+    def services(self, router: str) -> dict[str, Any]:
+        """Return the result of ipvs_services on a router."""
+        return self.results[SERVICES_TASK][router]
 
     @property
     def reload_reasons(self) -> set[str]:

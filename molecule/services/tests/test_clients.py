@@ -1,0 +1,132 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What clients get from services of each kind: real TCP, UDP and SCTP, over IPv4 and IPv6, through each router."""
+from __future__ import annotations
+
+import pytest
+from driver import clusters, services
+from driver.clusters import CLUSTERS
+from driver.command import ROUTERS, converge, lab
+from driver.routing import OUTSIDE, give, take, through
+from driver.services import PORT, load_balancer
+from driver.streams import PROTOCOLS, ask, outcomes, target
+
+CLIENT, STRANGER = ("10.91.0.100", "fd91::100"), ("10.91.0.101", "fd91::101")
+# Alpha is direct, and beta masquerades to service IPs.
+OFFERED = {
+    "alpha": [
+        load_balancer("spread", annotations={"allow_shared_ip": "spread"}),
+        load_balancer("own"),
+        load_balancer("local", externalTrafficPolicy="Local"),
+        load_balancer("tunnelled", annotations={"forwarding": "tunnel"}, externalTrafficPolicy="Local"),
+        load_balancer("sticky", sessionAffinity="ClientIP"),
+        load_balancer("ranged", loadBalancerSourceRanges=[f"{CLIENT[0]}/32", f"{CLIENT[1]}/128"]),
+    ],
+    "beta": [
+        load_balancer("spread", annotations={"allow_shared_ip": "spread"}),
+        load_balancer("masqueraded"),
+    ],
+}
+NAMES = {cluster: [entry["metadata"]["name"] for entry in entries] for cluster, entries in OFFERED.items()}
+
+
+@pytest.fixture(scope="module")
+def offered():
+    """All services, after one run: the addresses of each by (cluster, name), IPv4 first."""
+    for cluster, entries in OFFERED.items():
+        clusters.apply(cluster, *entries)
+    converge()
+    yield {(cluster, name): found for cluster, names in NAMES.items() for name, found in services.addresses(cluster, *names).items()}
+    for cluster, names in NAMES.items():
+        clusters.delete(cluster, "service", *names)
+    converge()
+
+
+@pytest.fixture(params=["own", "local", "tunnelled", "sticky", "ranged", "masqueraded"])
+def service(request, offered):
+    """Each service of one cluster: its cluster, and targets of each protocol and family."""
+    cluster = next(name for name in CLUSTERS if request.param in NAMES[name])
+    return cluster, targets(offered[cluster, request.param])
+
+
+def targets(addresses):
+    return [target(protocol, address, PORT) for address in addresses for protocol in PROTOCOLS]
+
+
+def test_every_service_has_an_address_of_each_family_and_the_spread_one_the_same_in_both_clusters(offered):
+    assert {name: [":" in address for address in found] for name, found in offered.items()} == dict.fromkeys(offered, [False, True])
+    assert offered["alpha", "spread"] == offered["beta", "spread"]
+    single = [address for name, found in offered.items() if name != ("beta", "spread") for address in found]
+    assert len(single) == len(set(single))
+
+
+def test_every_protocol_and_family_reaches_the_pods_through_each_router(service, offered):
+    cluster, wanted = service
+    addresses = [address for found in offered.values() for address in found]
+    seen = {}
+    for router in ROUTERS:
+        with through(router, *set(addresses)):
+            seen[router] = outcomes(*wanted, times=3)
+    assert seen == dict.fromkeys(ROUTERS, dict.fromkeys(wanted, {cluster}))
+
+
+def test_a_service_of_both_clusters_is_spread_over_their_pods(offered):
+    expected = {pod for cluster in CLUSTERS for pod in clusters.pods(cluster, clusters.NAMESPACE, "echo-l4")}
+    wanted = targets(offered["alpha", "spread"])
+    assert outcomes(*wanted, times=40, what="pod") == dict.fromkeys(wanted, expected)
+
+
+@pytest.mark.parametrize("name", ["local", "tunnelled"])
+def test_pods_see_the_clients_address_where_traffic_stays_on_the_node(offered, name):
+    answers = ask(*targets(offered["alpha", name]))
+    seen = [answer.get("error") or answer["client"].rpartition(":")[0].strip("[]").removeprefix("::ffff:") for answer in answers]
+    assert seen == [address for address in CLIENT for _ in PROTOCOLS]
+
+
+def test_tunnels_carry_what_does_not_fit_into_a_packet(offered):
+    wanted = [target(protocol, address, PORT) for address in offered["alpha", "tunnelled"] for protocol in ("tcp", "sctp")]
+    answers = ask(*wanted, padding=20_000, timeout=10.0)
+    assert [answer.get("error") or len(answer["data"]) > 20_000 for answer in answers] == [True] * len(wanted)
+
+
+def test_rules_forward_as_their_services_say(router, offered):
+    """``-g`` is direct, ``-i`` a tunnel, and ``-m`` masquerades."""
+    rules = lab("exec", router, "--", "ipvsadm", "-Sn")
+    ways = {}
+    for name, found in offered.items():
+        here = {f"{found[0]}:{PORT}", f"[{found[1]}]:{PORT}"}
+        lines = [line.split() for line in rules.splitlines() if line.startswith("-a ")]
+        ways[name] = {word for words in lines if words[2] in here for word in words if word in ("-g", "-i", "-m")}
+    assert ways == {
+        ("alpha", "spread"): {"-g", "-m"}, ("beta", "spread"): {"-g", "-m"}, ("alpha", "own"): {"-g"}, ("alpha", "local"): {"-g"},
+        ("alpha", "tunnelled"): {"-i"}, ("alpha", "sticky"): {"-g"}, ("alpha", "ranged"): {"-g"}, ("beta", "masqueraded"): {"-m"}}
+
+
+def test_a_client_keeps_its_pod_where_the_service_has_affinity(offered):
+    wanted = targets(offered["alpha", "sticky"])
+    seen = outcomes(*wanted, times=12, what="pod")
+    assert {text: len(pods) for text, pods in seen.items()} == dict.fromkeys(wanted, 1), seen
+    assert not any(pod in ("refused", "timeout") for pods in seen.values() for pod in pods)
+
+
+@pytest.fixture
+def stranger():
+    """The client has further addresses, from which it may not use the ranged service."""
+    give("client", OUTSIDE, *STRANGER)
+    yield STRANGER
+    take("client", OUTSIDE, *STRANGER)
+
+
+def test_source_ranges_let_in_whom_they_name_and_nobody_else(offered, stranger):
+    seen = {}
+    for who, addresses in (("client", CLIENT), ("stranger", stranger)):
+        for address, source in zip(offered["alpha", "ranged"], addresses, strict=True):
+            for answer in ask(*targets([address]), source=source):
+                seen.setdefault(who, []).append("let in" if "pod" in answer else "kept out" if answer["error"] in ("refused", "timeout") else answer["error"])
+    assert seen == {"client": ["let in"] * 6, "stranger": ["kept out"] * 6}
+
+
+def test_a_second_run_changes_nothing(offered):
+    run = converge()
+    assert {name: run.services(name)["changed"] for name in ROUTERS} == dict.fromkeys(ROUTERS, False)
