@@ -18,6 +18,17 @@ from ansible_collections.northgate.edge.plugins.module_utils._core import codec
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import SnapshotError
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Certificate, Ingress, Path, Pool, PoolTls, Rule, Snapshot
 from ansible_collections.northgate.edge.plugins.module_utils._core.policy import Policy
+from ansible_collections.northgate.edge.plugins.module_utils._core.services import (
+    FAMILY_POLICIES,
+    FORWARDING,
+    PROTOCOLS,
+    SCHEDULERS,
+    AddressRequest,
+    Node,
+    Service,
+    ServiceEndpoint,
+    ServicePort,
+)
 
 PEM = "-----BEGIN CERTIFICATE-----\nc2VjcmV0\n-----END CERTIFICATE-----\n"
 SNAPSHOT = Snapshot("alpha", (Ingress("demo", "shop", "", "traefik", (Path(Rule("a.example", "/", "Prefix"), "class/traefik"),)),))
@@ -33,6 +44,41 @@ def test_every_snapshot_survives_the_file(snapshot_lists):
             assert "BEGIN" not in codec.dump_for_people(snapshot).replace(snapshot_authority(snapshot), "")
 
     check()
+
+
+ADDRESSES = st.sampled_from(["10.0.0.1", "203.0.113.7", "2001:db8::7"])
+ONE_OF_EACH = st.sampled_from([(), ("10.0.0.1",), ("2001:db8::7",), ("10.0.0.1", "2001:db8::7"), ("2001:db8::7", "10.0.0.1")])
+ENDPOINTS = st.builds(ServiceEndpoint, ADDRESSES, st.sampled_from([80, 81]), st.sampled_from(["", "w1"]), st.booleans(), st.booleans(), st.booleans())
+SERVICES = st.builds(
+    Service,
+    namespace=st.sampled_from(["demo", "mail"]),
+    name=st.sampled_from(["a", "b", "c"]),
+    created=st.just("2026-01-01T00:00:00Z"),
+    ports=st.lists(
+        st.builds(ServicePort, st.sampled_from(PROTOCOLS), st.integers(1, 65535), st.integers(0, 65535), st.lists(ENDPOINTS, max_size=3).map(sorted).map(tuple)),
+        max_size=3,
+    ).map(sorted).map(tuple),
+    cluster_ips=ONE_OF_EACH,
+    addresses=st.lists(ADDRESSES, max_size=2).map(tuple),
+    request=st.builds(
+        AddressRequest, st.sampled_from(["", "public"]), ONE_OF_EACH, st.sampled_from(["", "key"]), st.sampled_from([(4,), (6,), (4, 6), (6, 4)]), st.sampled_from(FAMILY_POLICIES)
+    ),
+    labels=st.dictionaries(st.sampled_from(["tier", "example.com/x"]), st.sampled_from(["", "v"])).map(lambda found: tuple(sorted(found.items()))),
+    local=st.booleans(),
+    affinity=st.integers(0, 86400),
+    source_ranges=st.sampled_from([(), ("10.0.0.0/8", "2001:db8::/32")]),
+    forwarding=st.sampled_from(["", *FORWARDING]),
+    scheduler=st.sampled_from(["", *SCHEDULERS]),
+)
+NODES = st.builds(Node, st.sampled_from(["w1", "w2", "w3.example"]), ONE_OF_EACH, st.booleans())
+
+
+@given(st.lists(SERVICES, max_size=3), st.lists(NODES, max_size=3))
+def test_services_and_nodes_survive_the_file_in_one_order(services, nodes):
+    snapshot = Snapshot("alpha", services=tuple(sorted(services)), nodes=tuple(sorted(nodes)))
+    data = codec.dump(snapshot)
+    assert codec.load(data, "test") == snapshot
+    assert codec.dump(dataclasses.replace(snapshot, services=tuple(services), nodes=tuple(nodes))) == data
 
 
 def snapshot_authority(snapshot):
@@ -97,6 +143,10 @@ def edited(**changes):
     return json.dumps({**json.loads(codec.dump(SNAPSHOT)), **changes}).encode()
 
 
+def edited_service(**changes):
+    return edited(services=[{"namespace": "demo", "name": "mail", "created": "", **changes}])
+
+
 def edited_ingress(**changes):
     return edited(ingresses=[{**json.loads(codec.dump(SNAPSHOT))["ingresses"][0], **changes}])
 
@@ -118,6 +168,13 @@ def edited_ingress(**changes):
         (edited(pools=[{"name": "class/x", "endpoints": [["1.2.3.4", 80, 1, True, False]]}]), "ready is int instead of bool"),
         (edited(pools=[{"name": "class/x", "endpoints": [["1.2.3.4", True, True, True, False]]}]), "port is bool instead of int"),
         (edited(pools=[{"name": "../x"}]), "no name of a pool"),
+        (edited(services=[{"namespace": "demo", "name": "a"}]), "not a snapshot"),
+        (edited_service(labels=[["a"]]), "is no label"),
+        (edited_service(labels=[[]]), "is no label"),
+        (edited_service(addresses=["127.0.0.1"]), "no address of a service"),
+        (edited_service(request={"families": [4.0]}), "families is float instead of int"),
+        (edited_service(ports=[{"protocol": "TCP", "port": 25, "endpoints": [["10.0.0.1", 25, "w1", True, True]]}]), "not a snapshot"),
+        (edited(nodes=[{"name": "w1", "addresses": ["10.0.0.1", "10.0.0.2"]}]), "more than one of a family"),
         (edited(quarantined=[["alpha", 1, "", ""]]), "object is int instead of str"),
         (edited_ingress(paths=[[["a.example", "/", "Prefix", "x"], "class/x"]]), "not a snapshot"),
         (edited_ingress(policy={"rewrite": "/new path"}), "no absolute path"),

@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Certificate, Endpoint, Ingress, Path, Pool, Rule, Snapshot
-from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import ShrinkLimit, shrinks
+from ansible_collections.northgate.edge.plugins.module_utils._core.services import Service, ServicePort
+from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import KINDS, OF_INGRESSES, OF_SERVICES, ShrinkLimit, counts, shrinks
 
 PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 
@@ -38,6 +41,24 @@ def snapshot(routes=0, servers=0, certificates=0):
 )
 def test_more_than_half_may_not_go_at_once(before, after, gone):
     assert shrinks(before, after, ShrinkLimit()) == gone
+
+
+def balanced(services, routes=0, ports=2):
+    of_each = tuple(ServicePort("TCP", number + 1) for number in range(ports))
+    found = tuple(Service("demo", f"s{n}", "2026", of_each, addresses=("203.0.113.7",)) for n in range(services))
+    return replace(snapshot(routes), services=found)
+
+
+def test_a_module_is_held_back_only_by_what_it_serves():
+    before, after = balanced(4, routes=5), balanced(1, routes=0)
+    assert shrinks(before, after, ShrinkLimit()) == "5 routes become 0, 8 services become 2"
+    assert shrinks(before, after, ShrinkLimit(), OF_INGRESSES) == "5 routes become 0"
+    assert shrinks(before, after, ShrinkLimit(), OF_SERVICES) == "8 services become 2"
+    assert shrinks(before, balanced(4, routes=0), ShrinkLimit(), OF_SERVICES) == ""
+    assert shrinks(before, balanced(1, routes=5), ShrinkLimit(), OF_INGRESSES) == ""
+    # Held services and those without an address are not served.
+    assert shrinks(before, balanced(4, routes=5, ports=0), ShrinkLimit()) == "8 services become 0"
+    assert set(counts(before)) == set(KINDS)
 
 
 def test_the_limit_is_the_operators():

@@ -20,9 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.northgate.edge.plugins.module_utils._core import codec
+from ansible_collections.northgate.edge.plugins.module_utils._core.address_pools import AddressPool
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import NotObserved
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Endpoint, Pool, PoolTls
 from ansible_collections.northgate.edge.plugins.module_utils._core.policy import CLOSED
+from ansible_collections.northgate.edge.plugins.module_utils._core.services import Node, ServiceEndpoint, ServicePort
 from ansible_collections.northgate.edge.plugins.module_utils._core.status import Address
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes import observe
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.sources import ClusterSource
@@ -371,6 +373,65 @@ def test_what_the_status_of_our_ingresses_holds_is_told_also_of_those_that_are_s
     found = observe.observe(source, api(told, skipped, ingress("foreign", "foreign")), 500)
     assert [i.name for i in found.snapshot.ingresses] == ["told"]
     assert found.statuses == {"demo/told": frozenset({Address("ip", "192.0.2.1")}), "demo/skipped": frozenset()}
+
+
+def balanced(name="demo/mail", **spec):
+    found = service(name, ("smtp", 25), type="LoadBalancer", **spec)
+    found["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    found["status"] = {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}
+    return found
+
+
+NODE = {"metadata": {"name": "w1"}, "status": {"addresses": [{"type": "InternalIP", "address": "10.9.0.1"}], "conditions": [{"type": "Ready", "status": "True"}]}}
+
+
+def observed_with_pools(found, *pools):
+    parsed = [AddressPool.parse(f"p{n}", {"addresses": ["203.0.113.0/24"], "clusters": list(clusters)}) for n, clusters in enumerate(pools)]
+    return observe.observe(ClusterSource.parse("alpha", {"kubeconfig": "/k", "ingress_classes": CLASSES}, parsed), found, 500)
+
+
+def test_services_and_nodes_come_out_of_the_same_lists():
+    slices = [*SLICES, endpoint_slice("demo/mail", "10.0.0.5", ("smtp", 2525))]
+    foreign = balanced("demo/foreign", loadBalancerClass="example.com/lb")
+    objects = api(ingress("a", "direct"), ingress("b", "direct", "mail", 25), services=[*SERVICES, balanced(), foreign], slices=slices)
+    objects.lists["nodes"] = [NODE]
+    found = observed_with_pools(objects, ["beta"], ["alpha"])
+    assert objects.asked[2:] == ["/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices", "/api/v1/nodes"]
+    assert found.snapshot.nodes == (Node("w1", ("10.9.0.1",)),)
+    (mail,) = found.snapshot.services
+    assert mail.ports == (ServicePort("TCP", 25, endpoints=(ServiceEndpoint("10.0.0.5", 2525),)),)
+    assert (mail.full_name, mail.addresses) == ("demo/mail", ("203.0.113.7",))
+    assert found.services.ours == {"demo/mail": [{"ip": "203.0.113.7"}]} and set(found.services.released) == {"demo/foreign"}
+    assert pools(found.snapshot)["service/demo/mail/25"].endpoints == (Endpoint("10.0.0.5", 2525),)
+    assert pools(found.snapshot)["service/demo/echo/80"].endpoints == (Endpoint("10.0.0.2", 8080),)
+    assert codec.load(codec.dump(found.snapshot), "test") == found.snapshot
+
+
+@pytest.mark.parametrize("more", [0, 9])
+def test_a_cluster_without_a_pool_costs_nothing_more(more):
+    objects = api(*(ingress(f"i{n}", "direct", f"s{n}") for n in range(more)), services=[*SERVICES, balanced()])
+    objects.lists["nodes"] = [NODE]
+    found = observed_with_pools(objects, ["beta"])
+    assert (found.snapshot.services, found.snapshot.nodes, found.services) == ((), (), None)
+    assert len(objects.asked) == 4 and "/api/v1/nodes" not in objects.asked
+
+
+@given(st.data())
+def test_the_order_of_services_never_changes_the_bytes(data):
+    items = [balanced(), balanced("demo/b"), balanced("mail/c", loadBalancerSourceRanges=["10.0.0.0/8", "192.0.2.0/24"])]
+    slices = [endpoint_slice("demo/mail", address, ("smtp", port)) for address, port in (("10.0.0.5", 25), ("10.0.0.5", 26), ("10.0.0.4", 25))]
+    slices[0]["endpoints"][0] |= {"nodeName": "w1", "conditions": {"ready": False}}
+    slices.append(copy.deepcopy(slices[0]))
+    slices[-1]["endpoints"][0] |= {"nodeName": "w2", "conditions": {"ready": True}}
+    machines = [{**NODE, "metadata": {"name": name, "creationTimestamp": f"2026-01-0{age}T00:00:00Z"}} for name, age in (("w1", 2), ("w2", 1), ("w3", 1))]
+
+    def snapshot_of(services, pods, nodes):
+        objects = api(services=[*SERVICES, *services], slices=[*SLICES, *pods])
+        objects.lists["nodes"] = nodes
+        return codec.dump(observed_with_pools(objects, ["alpha"]).snapshot)
+
+    turned = snapshot_of(*(data.draw(st.permutations(one)) for one in (items, slices, machines)))
+    assert turned == snapshot_of(items, slices, machines)
 
 
 def test_a_cluster_that_fails_is_told_and_the_others_go_on(monkeypatch):

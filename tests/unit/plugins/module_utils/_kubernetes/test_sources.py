@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.northgate.edge.plugins.module_utils._core.address_pools import AddressPool
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.classes import Classes
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.sources import ClassSource, ClusterSource, ServicePort
@@ -63,12 +64,35 @@ def test_everything_that_can_be_said():
         ({"ingress_classes": {"x": {"mode": "direct", "tls": {"ca_file": "/does/not/exist"}}}}, "x.tls.ca_file: /does/not/exist can't be read: No such file"),
         ({"ingress_classes": {"x": {"mode": "direct", "tls": {"server_name": "a b"}}}}, "server_name"),
         ({"ingress_controllers": {"x": {}}}, "clusters.alpha.ingress_controllers.x.service: is missing"),
+        ({"load_balancer_class": "a b"}, "clusters.alpha.load_balancer_class: 'a b' is no qualified name"),
+        ({"load_balancer_class": True}, "clusters.alpha.load_balancer_class: True is no str"),
+        ({"load_balancer_default": "yes"}, "clusters.alpha.load_balancer_default: 'yes' is no bool"),
         ({"default_backend": "demo/sorry"}, "clusters.alpha.default_backend: 'demo/sorry' is no dictionary"),
     ],
 )
 def test_mistakes_name_cluster_option_and_cause(options, message):
     with pytest.raises(InvalidValue, match=message):
         parse(**options)
+
+
+@pytest.mark.parametrize(
+    ("pools", "services"),
+    [
+        ({}, False),
+        ({"public": {}}, True),
+        ({"public": {"clusters": ["beta"]}, "other": {"clusters": ["beta", "alpha"]}}, True),
+        ({"public": {"clusters": ["beta"]}}, False),
+    ],
+)
+def test_services_are_looked_for_where_a_pool_has_addresses_for_them(pools, services):
+    parsed = [AddressPool.parse(name, {"addresses": ["203.0.113.0/24"], **options}) for name, options in pools.items()]
+    assert ClusterSource.parse("alpha", {"kubeconfig": "/k"}, parsed).services == services
+
+
+def test_classes_of_services():
+    assert (parse().load_balancer_class, parse().load_balancer_default) == ("northgate.edge/edge", True)
+    found = parse(load_balancer_class="example.com/lb", load_balancer_default=False)
+    assert (found.load_balancer_class, found.load_balancer_default) == ("example.com/lb", False)
 
 
 def test_names_of_clusters_are_dns_labels():

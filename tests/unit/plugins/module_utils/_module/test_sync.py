@@ -12,7 +12,7 @@ from ansible_collections.northgate.edge.plugins.module_utils._core import codec
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import ConvergeError, SnapshotError
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Ingress, Path, Rule, Snapshot
 from ansible_collections.northgate.edge.plugins.module_utils._core.plan import FileChange, Plan
-from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import ShrinkLimit
+from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import OF_SERVICES, ShrinkLimit
 from ansible_collections.northgate.edge.plugins.module_utils._module.memory import Accepted, Inbox
 from ansible_collections.northgate.edge.plugins.module_utils._module.sync import Guard, converge, receive, remember
 
@@ -94,6 +94,8 @@ def test_what_was_served_is_remembered_and_what_shrinks_is_held_back(tmp_path, i
     assert (held.origin, held.reason, held.snapshot, held.data) == ("held back", "10 routes become 0", snapshot("alpha", 10), None)
     confirmed = receive(["alpha"], {"alpha": "a" * 64}, inbox, accepted, Guard(ShrinkLimit(), frozenset({"alpha"})))
     assert origins(confirmed) == {"alpha": "observed"}
+    others = Guard(ShrinkLimit(), kinds=OF_SERVICES)
+    assert origins(receive(["alpha"], {"alpha": "a" * 64}, inbox, accepted, others)) == {"alpha": "observed"}
     remember(confirmed, accepted)
     assert accepted.read("alpha") == codec.dump(snapshot("alpha"))
 
