@@ -20,7 +20,8 @@ import yaml
 from ansible_collections.northgate.edge.plugins.module_utils._core import codec, model
 from ansible_collections.northgate.edge.plugins.module_utils._core.status import Address, Publication, dump
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.client import Client
-from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.status import Access, publish_all
+from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.status import publish_all
+from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.writing import Access
 
 COLLECTION = Path(ansible_collections.northgate.edge.__path__[0])
 V4, V6, OTHER = "192.0.2.80", "2001:db8::80", "192.0.2.99"

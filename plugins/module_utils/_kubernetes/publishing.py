@@ -13,7 +13,7 @@ from .._core import codec
 from .._core import status as seen
 from .._core.model import Snapshot
 from .._core.status import Group, Publication, Statuses, publications
-from .status import Access, Outcome
+from .writing import Access, Outcome
 
 
 def outstanding(params: dict[str, t.Any]) -> tuple[dict[str, Outcome], list[tuple[Access, Publication]]]:

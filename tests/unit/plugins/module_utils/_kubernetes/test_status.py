@@ -14,7 +14,8 @@ from ansible_collections.northgate.edge.plugins.module_utils._core.errors import
 from ansible_collections.northgate.edge.plugins.module_utils._core.status import Address, Publication
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes import status
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.connection import RequestFailed
-from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.status import Access, publish_all
+from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.status import publish_all
+from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.writing import Access
 
 NAMES = [f"shop-{number:03}" for number in range(100)]
 
