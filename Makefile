@@ -40,7 +40,7 @@ test-fuzz: ## property tests against the real haproxy, 1,000 cases of each
 test-lab: ## molecule scenarios and the demo on the lab's guests; SCENARIO=default runs one scenario
 	@tests/tools/part test-lab $(SCENARIO)
 
-bench: ## measures what docs/performance.md promises, and rewrites it; MEASURE=churn measures one of dispatch, serve, churn, converge
+bench: ## measures what docs/performance.md promises, and rewrites it; MEASURE=churn measures one of dispatch, serve, churn, converge, ipvs, failover, first_answer
 	@tests/tools/part bench $(MEASURE)
 
 fuzz: ## the same with 100,000 cases of each; NORTHGATE_FUZZ_CASES sets another number

@@ -19,6 +19,8 @@ import sys
 import churn
 import converge
 import dispatch
+import failover
+import first_answer
 import serve
 from figure import CouldNotMeasure, Measure, Measurement
 
@@ -27,6 +29,8 @@ MEASURES: dict[str, Measure] = {
     "serve": serve.measure,
     "churn": churn.measure,
     "converge": converge.measure,
+    "failover": failover.measure,
+    "first_answer": first_answer.measure,
 }
 ALL = "all"
 DOCUMENT = pathlib.Path(__file__).resolve().parents[2] / "docs" / "performance.md"

@@ -72,6 +72,10 @@ class Program:
             self._process.stdin.flush()
         except OSError as error:
             raise LabFailed(f"the program on the client has ended: {self._end()[-3000:]}") from error
+        return self.hear(word, seconds)
+
+    def hear(self, word: str, seconds: float) -> str:
+        """Return what it says next, which must be about a word; raises LabFailed when that takes too long."""
         return self._line(f"said {word}", seconds)
 
     def _line(self, beginning: str, seconds: float) -> str:

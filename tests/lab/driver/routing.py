@@ -4,10 +4,11 @@
 """Which router packets go through: announcements, routes of the client, and addresses that move."""
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import ipaddress
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .command import lab
@@ -30,14 +31,12 @@ def announce(router: str, neighbour: str = "client") -> None:
 
 def forget(router: str, *hosts: str) -> None:
     """Let hosts drop, at once, all that they learned from a router, which need not run any more."""
-    for host in hosts:
-        _sessions(host, router, "disable")
+    _everywhere(hosts, router, "disable")
 
 
 def remember(router: str, *hosts: str) -> None:
     """Let hosts listen to a router again."""
-    for host in hosts:
-        _sessions(host, router, "enable")
+    _everywhere(hosts, router, "enable")
 
 
 def next_hops(host: str, address: str) -> int:
@@ -92,6 +91,11 @@ def _alone(address: str) -> str:
 
 def _batch(host: str, commands: Iterator[str]) -> None:
     lab("exec", host, "--", "ip", "-batch", "-", data="".join(f"{command}\n" for command in commands))
+
+
+def _everywhere(hosts: Sequence[str], neighbour: str, verb: str) -> None:
+    with concurrent.futures.ThreadPoolExecutor(len(hosts)) as pool:
+        list(pool.map(lambda host: _sessions(host, neighbour, verb), hosts))
 
 
 def _sessions(host: str, neighbour: str, verb: str) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) northgate.edge contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``python3 -m traffic.streams run`` and ``... ask``: many conversations over TCP, UDP and SCTP in one thread; see --help."""
+"""``python3 -m traffic.streams run``, ``ask`` and ``first``: many conversations over TCP, UDP and SCTP in one thread; see --help."""
 from __future__ import annotations
 
 import argparse
@@ -21,6 +21,8 @@ from .stream import CONNECTING, REFUSED, Stream, Target
 OPENING = 50
 # The longest time that the loop sleeps.
 STEP = 0.5
+# Between two questions, where one answer is waited for.
+PAUSE = 0.02
 
 
 class Streams:
@@ -67,6 +69,7 @@ class Streams:
                 self._follow(stream)
         for stream in self.streams:
             stream.close()
+        self._selector.close()
         return [stream.result(self.began) for stream in self.streams]
 
     def answered_since(self, when: float) -> bool:
@@ -176,6 +179,18 @@ def ask(questions: list[dict[str, Any]], timeout: float) -> list[dict[str, Any]]
     return [{"error": stream.why} if stream.why else stream.answer for stream in streams.streams]
 
 
+def first(target: Target, timeout: float, seconds: float) -> dict[str, Any]:
+    """Ask over and over, beginning anew each time, until there is an answer; return ``seconds`` that it took, and how often it asked."""
+    began, tries = time.monotonic(), 0
+    while time.monotonic() < began + seconds:
+        tries += 1
+        answer, = ask([{"target": str(target)}], timeout)
+        if "error" not in answer:
+            return {"seconds": round(time.monotonic() - began, 3), "tries": tries, "answer": answer}
+        time.sleep(PAUSE)
+    raise SystemExit(f"no answer within {seconds:.0f} s: {answer}")
+
+
 def main() -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="traffic.streams", description=__doc__)
@@ -188,7 +203,18 @@ def main() -> int:
     running.add_argument("--seconds", type=float, default=300.0, help="end after as many")
     asking = add("ask", help="read questions (JSON) from standard input, print the answers")
     asking.add_argument("--timeout", type=float, default=2.0, help="seconds to wait for an answer")
+    once = add("first", help="print 'ready', ask until there is an answer, print 'said answered SUMMARY', and when standard input ends SUMMARY again")
+    once.add_argument("target", help="PROTOCOL:ADDRESS:PORT")
+    once.add_argument("--timeout", type=float, default=0.2, help="seconds to wait for an answer each time")
+    once.add_argument("--seconds", type=float, default=300.0, help="give up after as many")
     arguments = parser.parse_args()
+    if arguments.command == "first":
+        print("ready", flush=True)
+        found = json.dumps(first(Target.parse(arguments.target), arguments.timeout, arguments.seconds))
+        print("said answered", found, flush=True)
+        sys.stdin.read()
+        print(found, flush=True)
+        return 0
     if arguments.command == "ask":
         print(json.dumps(ask(json.load(sys.stdin), arguments.timeout)))
         return 0

@@ -188,3 +188,12 @@ def test_the_program_says_when_it_is_ready_and_what_was_answered_since():
     counts = [[entry["messages"] for entry in json.loads(text)["streams"]] for text in (first, then, output)]
     assert len(counts[0]) == 5
     assert all(0 < before < after <= last for before, after, last in zip(*counts, strict=True))
+
+
+def test_the_first_answer_is_waited_for():
+    opened, target = free("tcp")
+    with opened, pytest.raises(SystemExit, match="no answer within 0 s.*refused"):
+        streams.first(target, 0.5, 0.1)
+    with Echo("", "", "a") as targets:
+        found = streams.first(targets["udp"], 0.1, 10.0)
+    assert (found["tries"], found["answer"]["pod"]) == (3, "a")

@@ -1,0 +1,55 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab for measurements: up with a topology, installed and converged, and down again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import sys
+import tempfile
+import time
+import typing as t
+
+import yaml
+from driver.command import STATE, LabFailed, lab
+from figure import CouldNotMeasure
+
+UP_SECONDS = 1800.0
+PLAYBOOK_SECONDS = 600.0
+
+
+@contextlib.contextmanager
+def running(topology: str) -> t.Iterator[None]:
+    """A lab whose routers are converged, while the body of ``with`` runs. Raises CouldNotMeasure, also for what fails in the body."""
+    try:
+        told(f"lab {topology}")
+        lab("up", topology, timeout=UP_SECONDS)
+        for name in ("cluster_access", "site", "converge"):
+            play(name)
+        yield
+    except LabFailed as error:
+        raise CouldNotMeasure(str(error)) from error
+    finally:
+        lab("down", timeout=UP_SECONDS)
+
+
+def play(name: str, variables: dict[str, t.Any] | None = None) -> None:
+    """Runs one of the collection's playbooks, with variables that go before the inventory's."""
+    told(f"{name}.yml")
+    with tempfile.TemporaryDirectory(prefix="northgate-bench-") as directory:
+        file = pathlib.Path(directory) / "variables.json"
+        file.write_text(json.dumps(variables or {}), encoding="utf-8")
+        lab("ansible", "--", "-e", f"@{file}", f"playbooks/{name}.yml", timeout=PLAYBOOK_SECONDS)
+
+
+def inventory() -> dict[str, t.Any]:
+    """The variables of all hosts, as the lab wrote them."""
+    return yaml.safe_load((STATE / "inventory.yml").read_text("utf-8"))["all"]["vars"]
+
+
+def told(message: str) -> None:
+    """Says what goes on, with the time of day."""
+    print(f"  {time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
