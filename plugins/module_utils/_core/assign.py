@@ -71,7 +71,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Assignment:
-    """``addresses`` of every service, in the order of its families. ``used`` is how many addresses of each pool are assigned."""
+    """``addresses`` of every service, in the order of its families; one that is held is left as it is, and not among them.
+
+    ``used`` is how many addresses of each pool are in use.
+    """
 
     addresses: dict[Owner, tuple[str, ...]]
     problems: tuple[Problem, ...]
@@ -92,10 +95,9 @@ def assign(
     work.keep(claims, {address for addresses in (others or {}).values() for address in addresses})
     # Who asks for an address comes before those to whom any will do.
     for claim in sorted(claims, key=lambda claim: not claim.service.request.addresses):
-        work.settle(claim)
-    addresses = {owner: tuple(found.values()) for owner, found in work.held.items()}
-    used = Counter(pools.find(address).name for address in {a for found in addresses.values() for a in found})  # type: ignore[union-attr]
-    return Assignment(addresses, tuple(sorted(work.problems)), {pool.name: used[pool.name] for pool in pools})
+        if not claim.service.held:
+            work.settle(claim)
+    return Assignment({owner: tuple(found.values()) for owner, found in work.given.items()}, tuple(sorted(work.problems)), work.used())
 
 
 def _missing(pool: AddressPool, clusters: set[str], observed: set[str]) -> str:
@@ -148,11 +150,11 @@ class _Free:
 
 
 class _Work:
-    """One assignment in the making. ``held`` are the addresses of each service by family, ``closed`` the cluster for which a pool waits, or ""."""
+    """One assignment in the making. ``given`` are the addresses of each service by family, ``closed`` the cluster for which a pool waits, or ""."""
 
     def __init__(self, pools: AddressPools, closed: dict[str, str]) -> None:
         self.pools, self._closed = pools, closed
-        self.held: dict[Owner, dict[int, str]] = {}
+        self.given: dict[Owner, dict[int, str]] = {}
         self.problems: set[Problem] = set()
         self._uses: dict[str, _Use] = {}
         self._left: set[str] = set()
@@ -166,6 +168,9 @@ class _Work:
         """What is in status stays where it may, the oldest service first. Addresses that lie in no pool are somebody else's and don't count."""
         left = set(others)
         for claim in claims:
+            if claim.service.held:
+                left.update(self._count_held(claim))
+                continue
             kept: dict[int, str] = {}
             for address, pool in self._in_pools(claim.service):
                 number = family(address)
@@ -175,8 +180,21 @@ class _Work:
                     self._use(claim, address, pool)
                 else:
                     left.add(address)
-            self.held[claim.owner] = kept
+            self.given[claim.owner] = kept
         self._left = left - set(self._uses)
+
+    def _count_held(self, claim: Claim) -> t.Iterator[str]:
+        """The addresses of a service that is held. Its key and its ports may be what is mistaken, so nobody is to come to them."""
+        for address, pool in self._in_pools(claim.service):
+            self._count(claim, pool, family(address))[address] += 1
+            yield address
+
+    def used(self) -> dict[str, int]:
+        """How many addresses of each pool are in use."""
+        found: dict[str, set[str]] = {pool.name: set() for pool in self.pools}
+        for (name, *_scope), addresses in self._counts.items():
+            found[name].update(addresses)
+        return {name: len(addresses) for name, addresses in found.items()}
 
     def _in_pools(self, service: Service) -> list[tuple[str, AddressPool]]:
         """What its status holds of ours; what it asks for comes first."""
@@ -186,7 +204,7 @@ class _Work:
 
     def settle(self, claim: Claim) -> None:
         """Gives a service what it lacks, or asks for. RequireDualStack gets nothing new when a family would stay without."""
-        request, held = claim.service.request, self.held[claim.owner]
+        request, held = claim.service.request, self.given[claim.owner]
         found: dict[int, str] = {}
         self._check_request(claim)
         refusals = []
@@ -201,7 +219,7 @@ class _Work:
         for number, address in found.items():
             self._move(claim, held.get(number, ""), address)
         has = {**held, **found}
-        self.held[claim.owner] = {number: has[number] for number in request.families if number in has}
+        self.given[claim.owner] = {number: has[number] for number in request.families if number in has}
         for refused in refusals:
             # A family that no pool has can't be preferred.
             if not (refused.no_such_family and has and request.policy == PREFER_DUAL_STACK):
@@ -247,7 +265,7 @@ class _Work:
         if self._closed[pool.name]:
             raise _waits(self._closed[pool.name], pool)
         if address in self._left:
-            raise _Refused(NOT_AVAILABLE, f"{address} is not free yet", "it is in a status from which it is being removed")
+            raise _Refused(NOT_AVAILABLE, f"{address} is not free yet", "it is in the status of a Service that lets go of it, or can't be read")
         if not self._takes(address, claim, pool):
             holder = self._uses[address].claims[0]
             raise _Refused(NOT_AVAILABLE, f"{address} is held by another service", f"{holder.service} of cluster {holder.cluster}")
@@ -300,7 +318,7 @@ class _Work:
         if pool.quota is None:
             return False
         number = family(address)
-        count, own = self._count(claim, pool, number), self.held[claim.owner].get(number, "")
+        count, own = self._count(claim, pool, number), self.given[claim.owner].get(number, "")
         # An address that it would leave, and that no other service of its namespace has.
         leaves = count[own] == 1 if own in count else False
         return address not in count and len(count) - leaves >= pool.quota

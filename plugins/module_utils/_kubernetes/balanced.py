@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._core import syntax
-from .._core.errors import InvalidValue
+from .._core.errors import InvalidValue, SnapshotError
 from .._core.services import Service
 from . import load_balancers
 from .hostile import Object, Quarantine, mapping
@@ -36,6 +36,20 @@ class Statuses:
         """A file of them, for the giving of addresses."""
         document = {"version": VERSION, "statuses": self.ours, "released": self.released}
         return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+    @classmethod
+    def load(cls, data: bytes, source: str) -> Statuses:
+        """What such a file holds; ``source`` names it in the SnapshotError raised when it is unusable."""
+        try:
+            document = json.loads(data)
+            if document["version"] != VERSION or not all(
+                isinstance(entries, list) for key in ("statuses", "released") for entries in document[key].values()
+            ):
+                raise ValueError("of another version, or damaged")
+            return cls(document["statuses"], document["released"])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            hint = "Observe the cluster again with northgate.edge.cluster_snapshot of the same collection version"
+            raise SnapshotError(f"{source}: no statuses of services ({type(error).__name__}: {error})", hint) from error
 
 
 class LoadBalancers:

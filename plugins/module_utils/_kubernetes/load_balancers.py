@@ -66,7 +66,7 @@ def decode(raw: Object, quarantine: Quarantine) -> Draft | None:
             namespace=syntax.dns_label(metadata.get("namespace"), "metadata.namespace"),
             name=syntax.dns_label(metadata.get("name"), "metadata.name"),
             created=created(metadata),
-            addresses=_status_addresses(raw),
+            addresses=status_addresses(entries(raw)),
         )
     except InvalidValue as error:
         quarantine.refuse(label, error)
@@ -237,9 +237,10 @@ def _families(raw: object, cluster_ips: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _status_addresses(raw: Object) -> tuple[str, ...]:
+def status_addresses(raw: t.Iterable[t.Any]) -> tuple[str, ...]:
+    """The addresses in entries of status.loadBalancer.ingress."""
     found = set()
-    for entry in entries(raw):
+    for entry in raw:
         try:
             found.add(host_address(mapping(entry).get("ip"), "status.loadBalancer.ingress"))
         except InvalidValue:

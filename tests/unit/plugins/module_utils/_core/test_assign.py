@@ -71,6 +71,17 @@ def test_an_address_that_somebody_lets_go_of_is_free_in_the_next_run():
     assert run(one, alpha=[service("new")])[0] == {"new": [V4[1]]}
 
 
+def test_a_service_in_which_something_is_mistaken_is_left_alone_and_nobody_gets_what_it_has():
+    held = service("held", V4[1], V4[0], "198.51.100.1", ports=(), addresses=(V4[5],))
+    services = [held, service("new", age=1), service("asks", age=2, addresses=(V4[1],)), service("shares", V4[1], age=3)]
+    pools = {"public": BOTH}
+    found, problems = run(pools, alpha=services[:3])
+    assert found == {"new": [V4[2]], "asks": []} and reasons(problems) == {"asks": "AddressNotAvailable"}
+    assert run(pools, alpha=services[:2] + services[3:])[0] == {"new": [V4[2]], "shares": [V4[1]]}
+    assert run({"public": {**BOTH, "quota": 2}}, alpha=services[:2])[0] == {"new": []}
+    assert assign([Snapshot("alpha", services=(held,))], AddressPools.parse(pools), ["alpha"]).used == {"public": 2}
+
+
 @pytest.mark.parametrize("others", [None, {"alpha": [V4[1]]}])
 def test_pools_are_asked_in_the_order_of_their_names_and_those_without_auto_assign_only_by_name(others):
     pools = {"z": {"addresses": [V4[1]]}, "m": {"addresses": [V4[2]]}, "a": {"addresses": [V4[3]], "auto_assign": False}}
@@ -291,8 +302,13 @@ class World:
         return assign(snapshots, self.pools, CLUSTERS, self.others)
 
     @property
-    def claims(self):
+    def all(self):
         return [Claim(cluster, service) for cluster, found in self.services.items() for service in found]
+
+    @property
+    def claims(self):
+        """Those that are not held."""
+        return [claim for claim in self.all if not claim.service.held]
 
     def of(self, claim):
         return self.found.addresses[claim.owner]
@@ -307,6 +323,8 @@ class World:
         next_one.services = {
             cluster: [
                 dataclasses.replace(s, addresses=(*self.found.addresses[(cluster, s.full_name)], *(a for a in s.addresses if not self.pools.find(a))))
+                if not s.held
+                else s
                 for s in found
             ]
             for cluster, found in self.services.items()
@@ -345,7 +363,7 @@ def test_a_new_address_is_in_the_status_of_nobody_who_does_not_share_it(drawn):
     world = World(drawn)
     for claim, address in world.new():
         if not any(address in world.of(other) for other in world.claims if other != claim):
-            holders = [other for other in world.claims if other != claim and address in other.service.addresses]
+            holders = [other for other in world.all if other != claim and address in other.service.addresses]
             # Who moved away in this run still has it, and it may be shared with them.
             assert any(other.key == claim.key != "" for other in holders) or not holders and address not in world.others["alpha"]
 
