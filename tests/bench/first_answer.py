@@ -24,9 +24,9 @@ ANSWER_SECONDS = 120.0
 CREATED, STARTED, ENDED = "kubectl has created the service", "ansible-playbook has started", "converge.yml has ended"
 
 METHOD = f"""\
-A service of {CLUSTER} (`direct`, TCP, pods ready) is created with an address that it asks for, so that a client can ask for answers from the start, every 20 ms
-or, where nothing refuses it, 200 ms. `converge.yml` is run as soon as `kubectl apply` has returned. {ROUNDS} rounds, each with a new service; all times are medians
-and begin with the start of `kubectl apply`. Lines by tasks say when each one had been done. The lab: two clusters, two routers, seven guests, on two cores."""
+A service of {CLUSTER} (`direct`, TCP, pods ready) is created with an address that it asks for, so that a client can ask for answers from the start, every
+20 ms or, where nothing refuses it, 200 ms. `converge.yml` is run as soon as `kubectl apply` has returned. {ROUNDS} rounds, each with a new service; times
+begin with the start of `kubectl apply`, and a task's is when it had been done. The lab: two clusters, two routers, six guests, on two cores."""
 
 
 def measure() -> Measurement:

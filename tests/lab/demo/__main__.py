@@ -16,7 +16,7 @@ import time
 import typing as t
 
 from lab import COMMAND, ROOT, StepFailed, playbook
-from probes import LEAST_SECONDS, SETTLE_SECONDS, Result, outside, pulled_plug, requests, routes
+from probes import LEAST_SECONDS, ROUTERS, SETTLE_SECONDS, Result, balanced, outside, pulled_plug, requests, routes
 
 WIDTHS = (62, 40, 40, 4)
 LOOK_AROUND = """\
@@ -24,6 +24,8 @@ The lab goes on running. To look around:
   {lab} status
   {lab} exec client -- curl -s --resolve shared.example.test:80:10.91.0.11 http://shared.example.test/
   {lab} exec r1 -- birdc show protocols
+  {lab} exec r1 -- ipvsadm -Ln
+  {lab} kubectl alpha -n demo get services
   {lab} exec r1 -- cat /etc/haproxy/conf.d/50-northgate-ingress.cfg
   {lab} kubectl alpha get pods -A -o wide
   {lab} logs r1
@@ -37,8 +39,8 @@ def main() -> int:
     steps = (
         ("the lab", _up),
         ("cluster_access: an account for the routers' controller in each cluster", lambda: playbook("playbooks/cluster_access.yml")),
-        ("site.yml: haproxy on the routers, BGP everywhere", lambda: playbook("playbooks/site.yml")),
-        ("converge.yml: the clusters' ingresses on the routers", lambda: playbook("playbooks/converge.yml")),
+        ("site.yml: haproxy and IPVS on the routers, BGP everywhere", lambda: playbook("playbooks/site.yml")),
+        ("converge.yml: the clusters' ingresses and services on the routers", lambda: playbook("playbooks/converge.yml")),
     )
     for number, (title, step) in enumerate(steps, 1):
         print(f"step {number} of {len(steps)}: {title}", flush=True)
@@ -69,7 +71,7 @@ def _up() -> None:
 
 def _probes() -> t.Iterator[Result]:
     settled = time.monotonic() + SETTLE_SECONDS
-    for probe in [*routes("r1"), *requests("r1"), *routes("r2"), *requests("r2"), *outside()]:
+    for probe in [probe for router in ROUTERS for of in (routes, requests, balanced) for probe in of(router)] + outside():
         yield probe.run(max(LEAST_SECONDS, settled - time.monotonic()))
     yield from pulled_plug("r1", "r2")
 

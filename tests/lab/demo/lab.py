@@ -99,6 +99,26 @@ def get(url: str, host: str, address: str, times: int = 1) -> list[Answer]:
     return answers or [Answer(0, {}, "no answer")]
 
 
+def say(protocol: str, address: str, port: int, router: str) -> dict[str, t.Any]:
+    """What the application echo-l4 answers to a word of the client's by TCP, UDP or SCTP through the router at an address; empty when nothing came."""
+    version = 6 if ":" in address else 4
+    target = f"[{address}]" if version == 6 else address
+    # SCTP would tell the other side all addresses of the client, also those of other networks.
+    own = json.loads(on("client", "ip", "-j", f"-{version}", "route", "get", router))[0]["prefsrc"]
+    source = f",bind=[{own}]" if version == 6 else f",bind={own}"
+    script = (
+        f"ip route replace {address} via {router}; echo hello | timeout 5 socat -t 0.5 - {protocol}{version}-CONNECT:{target}:{port}{source}; "
+        f"ip route del {address} via {router}"
+    )
+    return _json(call("exec", "client", "--", "sh", "-c", f"{script} 2>/dev/null || true").partition("\n")[0])
+
+
+def service_addresses(cluster: str, namespace: str, name: str) -> list[str]:
+    """The addresses in the status of a LoadBalancer service."""
+    service = json.loads(call("kubectl", cluster, "--", "-n", namespace, "get", "service", name, "-o", "json"))
+    return [entry["ip"] for entry in service["status"]["loadBalancer"].get("ingress", [])]
+
+
 def _json(text: str) -> dict[str, t.Any]:
     try:
         value = json.loads(text)

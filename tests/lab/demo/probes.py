@@ -10,7 +10,7 @@ import json
 import typing as t
 from dataclasses import dataclass
 
-from lab import Answer, call, get, inventory, on, until
+from lab import Answer, call, get, inventory, on, say, service_addresses, until
 
 ROUTERS = {"r1": ("10.91.0.11", "fd91::11"), "r2": ("10.91.0.12", "fd91::12")}
 # How long BGP and health checks, all together, or a boot may take until a probe has failed.
@@ -19,6 +19,8 @@ BOOT_SECONDS = 120.0
 # What a probe gets when others have used up the time to settle.
 LEAST_SECONDS = 3.0
 SHARED = "shared.example.test"
+# The LoadBalancer service of each cluster.
+SERVICE, SERVICE_PORT = "echo-l4", 7000
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,25 @@ def outside() -> list[Probe]:
     return _by_family("client", "prefixes of both clusters by BGP", dict.fromkeys([*_pod_prefixes(), *_service_prefixes()], len(ROUTERS)))
 
 
+def balanced(router: str) -> list[Probe]:
+    """What the client gets from LoadBalancer services through a router: of each cluster, by each protocol and family."""
+    return [
+        Probe(
+            f"{router}: LoadBalancer service of {cluster} by TCP, UDP and SCTP, IPv{family}", f"TCP {cluster}, UDP {cluster}, SCTP {cluster}",
+            lambda cluster=cluster, family=family: _balanced(router, cluster, family),
+        )  # fmt: skip
+        for cluster in inventory()["all"]["vars"]["northgate_clusters"] for family in (4, 6)
+    ]
+
+
+def _balanced(router: str, cluster: str, family: int) -> str:
+    addresses = [address for address in service_addresses(cluster, "demo", SERVICE) if (":" in address) == (family == 6)]
+    if not addresses:
+        return f"no address of IPv{family}"
+    found = {name: say(name, addresses[0], SERVICE_PORT, ROUTERS[router][family == 6]) for name in ("TCP", "UDP", "SCTP")}
+    return ", ".join(f"{name} {answer.get('cluster', 'no answer')}" for name, answer in found.items())
+
+
 def _by_family(host: str, what: str, table: dict[str, int]) -> list[Probe]:
     families = {f: {prefix: paths for prefix, paths in table.items() if ipaddress.ip_network(prefix).version == f} for f in (4, 6)}
     return [
@@ -161,9 +182,13 @@ def pulled_plug(killed: str, other: str) -> t.Iterator[Result]:
     yield down.run(10.0)
     yield web(other, SHARED, "/", ("cluster",), "alpha, beta", f"asked instead of {killed}").run()
     yield web(other, host, "/", ("cluster",), "alpha", f"asked instead of {killed}", scheme="https").run()
+    for probe in balanced(other):
+        yield probe.run()
     call("start", killed, timeout=BOOT_SECONDS)
     again = web(killed, SHARED, "/", ("cluster",), "alpha, beta", "started again, serves from its own disk")
     yield again.run(BOOT_SECONDS)
+    for probe in balanced(killed):
+        yield probe.run()
 
 
 def _silence(answers: list[Answer]) -> str:

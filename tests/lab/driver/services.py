@@ -42,7 +42,8 @@ def application(cluster: str, name: str, replicas: int = 2) -> dict[str, Any]:
                 "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule",
                                                "labelSelector": {"matchLabels": {"app": name}}}],
                 "containers": [{
-                    "name": "echo", "image": "lab/echo", "command": ["/opt/lab/echo", f"-drain={DRAIN_SECONDS}s", f"-port={PORT}", "-health-port=8081", "echo-l4"],
+                    "name": "echo", "image": "lab/echo",
+                    "command": ["/opt/lab/echo", f"-drain={DRAIN_SECONDS}s", f"-port={PORT}", "-health-port=8081", "echo-l4"],
                     "env": [{"name": "CLUSTER", "value": cluster}, {"name": "APP", "value": name},
                             {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
                             {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import argparse
+import collections
 import dataclasses
+import heapq
 import json
 import os
 import selectors
@@ -33,8 +35,12 @@ class Streams:
         self.now, self.began = now, now()
         self._selector = selectors.DefaultSelector()
         self._others: dict[int, Callable[[], None]] = {}
-        self._unopened = iter(self.streams)
+        self._unopened = collections.deque(self.streams)
+        self._opening: set[Stream] = set()
         self._watched: dict[Stream, int] = {}
+        # When to look at each stream again: a heap, and the entry that counts of each.
+        self._heap: list[tuple[float, int, Stream]] = []
+        self._scheduled: dict[Stream, float] = {}
         self._stopped = False
 
     def watch(self, descriptor: int, readable: Callable[[], None]) -> None:
@@ -55,17 +61,17 @@ class Streams:
         """Run until stopped, and return the streams' results. ``after`` is called after each step."""
         while not self._stopped:
             self._open()
+            touched = []
             for key, events in self._selector.select(self._pause()):
                 if isinstance(key.data, Stream):
                     self._event(key.data, events)
+                    touched.append(key.data)
                 else:
                     key.data()
-            now = self.now()
-            for stream in self._watched:
-                stream.tick(now)
+            touched += self._tick()
             after()
             # Before the next socket is opened, which may get the number of one that is closed.
-            for stream in list(self._watched):
+            for stream in touched:
                 self._follow(stream)
         for stream in self.streams:
             stream.close()
@@ -77,21 +83,44 @@ class Streams:
         return all(stream.is_over or stream.answered_of >= when for stream in self.streams)
 
     def _open(self) -> None:
-        while sum(stream.state == CONNECTING for stream in self._watched) < OPENING and (stream := next(self._unopened, None)):
+        while self._unopened and len(self._opening) < OPENING:
+            stream = self._unopened.popleft()
             stream.begin(self.now())
-            if stream.socket is not None:
-                wanted = selectors.EVENT_WRITE if stream.state == CONNECTING else selectors.EVENT_READ
-                self._selector.register(stream.socket, wanted, stream)
-                self._watched[stream] = stream.socket.fileno()
+            if stream.is_over:
+                continue
+            wanted = selectors.EVENT_READ
+            if stream.state == CONNECTING:
+                self._opening.add(stream)
+                wanted = selectors.EVENT_WRITE
+            self._selector.register(stream.socket, wanted, stream)
+            self._watched[stream] = stream.socket.fileno()
+            self._schedule(stream)
 
     def _pause(self) -> float:
-        due = min((stream.due() for stream in self._watched), default=float("inf"))
-        return min(STEP, max(0.0, due - self.now()))
+        return max(0.0, self._heap[0][0] - self.now()) if self._heap else STEP
+
+    def _schedule(self, stream: Stream) -> None:
+        when = min(stream.due(), self.now() + STEP)
+        if when < self._scheduled.get(stream, float("inf")):
+            self._scheduled[stream] = when
+            heapq.heappush(self._heap, (when, stream.number, stream))
+
+    def _tick(self) -> list[Stream]:
+        """Let streams do what is due; return those that were looked at."""
+        now, looked = self.now(), []
+        while self._heap and self._heap[0][0] <= now:
+            when, _, stream = heapq.heappop(self._heap)
+            if self._scheduled.get(stream) == when:
+                del self._scheduled[stream]
+                stream.tick(now)
+                looked.append(stream)
+        return looked
 
     def _event(self, stream: Stream, events: int) -> None:
         if stream.is_over:
             return
         if events & selectors.EVENT_WRITE:
+            self._opening.discard(stream)
             stream.writable(self.now())
             if not stream.is_over:
                 self._selector.modify(stream.socket, selectors.EVENT_READ, stream)
@@ -99,9 +128,13 @@ class Streams:
             stream.readable(self.now())
 
     def _follow(self, stream: Stream) -> None:
-        """Forget a stream that has ended. Its socket is closed, so that only the number is left to name it by."""
-        if stream.is_over:
+        """Look at a stream again when it is due, or never. The socket of one that is over is closed: only the number is left to name it by."""
+        if not stream.is_over:
+            self._schedule(stream)
+        elif stream in self._watched:
             self._selector.unregister(self._watched.pop(stream))
+            self._scheduled.pop(stream, None)
+            self._opening.discard(stream)
 
 
 class Told:

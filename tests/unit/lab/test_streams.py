@@ -113,7 +113,8 @@ def test_another_pod_ends_a_connection_and_is_counted_for_datagrams():
 
 
 @pytest.mark.parametrize("pods, greeting, ended", [
-    (("a", "a", ""), None, "closed"), (("a",), b"hello\n", "no answer of echo: b'hello'"), (("a",), b'{"pod": "b", "data": ""}\n', "pod a answered instead of b")])
+    (("a", "a", ""), None, "closed"), (("a",), b"hello\n", "no answer of echo: b'hello'"),
+    (("a",), b'{"pod": "b", "data": ""}\n', "pod a answered instead of b")])
 def test_why_a_connection_ends(pods, greeting, ended):
     with Echo(*pods, greeting=greeting) as targets:
         result, = talk(targets["tcp"], have(5))
@@ -130,9 +131,15 @@ def test_lost_datagrams_are_counted_and_the_next_is_sent():
 
 
 def test_silence_ends_either():
-    with Echo("a") as targets, socket.create_server(("127.0.0.1", 0)) as silent:
+    with Echo("a"), socket.create_server(("127.0.0.1", 0)) as silent:
         mute = Target("tcp", *silent.getsockname())
         assert [entry["ended"] for entry in talk(mute, have(1), patience=0.1)] == ["timeout"]
+    # More at once than may be about to open, to a place that never answers.
+    full = socket.create_server(("127.0.0.1", 0), backlog=0)
+    nowhere = Target("tcp", *full.getsockname())
+    with full:
+        results = talk(nowhere, have(1), count=streams.OPENING * 2 + 1, patience=0.1)
+    assert {entry["ended"] for entry in results} == {"timeout"}
     with Echo("a", "") as targets:
         result, = talk(targets["udp"], have(2), patience=0.2)
     assert (result["ended"], result["messages"], result["lost"] >= 2) == ("timeout", 1, True)
