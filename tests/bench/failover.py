@@ -23,7 +23,8 @@ COUNTS = {"tcp": 300, "sctp": 50, "udp": 50}
 # Where masqueraded packets come from, for workers: it moves with the active router.
 NAT = ("10.90.0.90", "fd90::90")
 NAT_INTERFACE = "fabric"
-SYNC = {"ipvs_sync_interface": "fabric"}
+# The inventory has routers synchronise.
+ALONE = {"ipvs_sync_interface": ""}
 INTERVAL = 0.4
 BOOT_SECONDS, ROUTE_SECONDS = 180.0, 60.0
 # Streams that the lost router must have carried, or nothing is measured.
@@ -70,7 +71,8 @@ def measure() -> Measurement:
         routing.hash_flows("client", *WORKERS)
         clusters.apply(CLUSTER, services.application(CLUSTER, APP, len(WORKERS)))
         clusters.wait_deployed(CLUSTER, APP)
-        settings = {"northgate_clusters": _forwarding("direct")}
+        settings = {"northgate_clusters": _forwarding("direct"), "northgate_confirm_shrink": CLUSTER}
+        play("site", settings | ALONE)
         direct = _plug("direct", settings, "mh")
         control = _plug("direct, control with rr", settings, "rr")
         changed = _worker_too(settings)
@@ -114,7 +116,7 @@ def _worker_too(settings: dict[str, t.Any]) -> Round:
     """The same, synchronised, with a worker drained before the plug is pulled, and added before the announcement is withdrawn."""
     name = "direct, synchronised, with a worker drained and added"
     told(name)
-    play("site", settings | SYNC)
+    play("site", settings)
     targets = _offer(settings, {})
     try:
         with Streams(targets, INTERVAL) as streams:
@@ -138,8 +140,8 @@ def _active_standby() -> Round:
     """Masquerading by one router, whose plug is pulled; the standby takes the source address."""
     told("masquerade, active and standby")
     groups = {name: {**group, "nat_addresses": list(NAT)} for name, group in inventory()["northgate_router_groups"].items()}
-    settings = {"northgate_clusters": _forwarding("masquerade"), "northgate_router_groups": groups}
-    play("site", settings)
+    settings = {"northgate_clusters": _forwarding("masquerade"), "northgate_router_groups": groups, "northgate_confirm_shrink": CLUSTER}
+    play("site", settings | ALONE)
     targets = _offer(settings, {})
     standby, *others = (router for router in ROUTERS if router != LOST)
     for router in (standby, *others):

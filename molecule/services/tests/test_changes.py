@@ -9,7 +9,7 @@ import ipaddress
 import pytest
 import yaml
 from driver import clusters, services
-from driver.command import ROUTERS, STATE, converge, lab
+from driver.command import CONFIRMED, ROUTERS, STATE, converge, lab
 from driver.routing import outside_addresses, through
 from driver.services import PORT, load_balancer
 from driver.streams import PROTOCOLS, ask, outcomes, target
@@ -69,7 +69,7 @@ def before(foreign, crowd):
     addresses["second"] = services.addresses("alpha", "second")["second"]
     yield addresses
     clusters.delete("alpha", "service", *CHANGED, *crowd)
-    converge()
+    converge(*CONFIRMED)
     assert rules_of("r1", *(address for found in addresses.values() for address in found)) == []
 
 
@@ -91,7 +91,7 @@ def after(before, crowd, events_before, answers_before):
     clusters.delete("alpha", "service", "deleted", "first", crowd[0])
     clusters.patch("alpha", "service", "demoted", {"spec": {"type": "ClusterIP"}})
     clusters.patch("alpha", "service", "moved", {"spec": {"ports": load_balancer("moved", ports=(PORT + 1,))["spec"]["ports"]}})
-    converge()
+    converge(*CONFIRMED)
     return services.addresses("alpha", *CHANGED, *crowd)
 
 
@@ -124,7 +124,7 @@ def test_a_port_that_moved_is_served_where_it_is_now(before, after):
 
 def test_of_two_claims_on_a_port_the_older_keeps_it_until_it_goes(before, after, events_before):
     assert before["second"] == []
-    assert before["first"] and any("first" in text for text in events_before["second"]), events_before["second"]
+    assert before["first"] and any("held by another service" in text for text in events_before["second"]), events_before["second"]
     assert after["second"] == before["first"]
     here = targets(after["second"])
     assert outcomes(*here) == dict.fromkeys(here, {"alpha"})

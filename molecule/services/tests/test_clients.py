@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from driver import clusters, services
 from driver.clusters import CLUSTERS
-from driver.command import ROUTERS, converge, lab
+from driver.command import CONFIRMED, ROUTERS, converge, lab
 from driver.routing import OUTSIDE, give, take, through
 from driver.services import PORT, load_balancer
 from driver.streams import PROTOCOLS, ask, outcomes, target
@@ -40,7 +40,7 @@ def offered():
     yield {(cluster, name): found for cluster, names in NAMES.items() for name, found in services.addresses(cluster, *names).items()}
     for cluster, names in NAMES.items():
         clusters.delete(cluster, "service", *names)
-    converge()
+    converge(*CONFIRMED)
 
 
 @pytest.fixture(params=["own", "local", "tunnelled", "sticky", "ranged", "masqueraded"])

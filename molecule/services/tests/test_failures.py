@@ -10,7 +10,7 @@ from __future__ import annotations
 import pytest
 from driver import clusters, services
 from driver.clusters import NAMESPACE, eventually, kubectl
-from driver.command import ROUTERS, LabFailed, converge, lab
+from driver.command import CONFIRMED, ROUTERS, LabFailed, converge, lab
 from driver.killed import module_killed
 from driver.routing import forget, next_hops, remember, through
 from driver.services import PORT, load_balancer
@@ -35,7 +35,7 @@ def addresses():
     yield services.addresses("alpha", "long")["long"]
     clusters.delete("alpha", "service", "long")
     clusters.delete("alpha", "deployment", APP, wait=False)
-    converge()
+    converge(*CONFIRMED)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def killed_services():
     names = []
     yield names
     clusters.delete("alpha", "service", *names)
-    converge()
+    converge(*CONFIRMED)
     assert state("r1") == state("r2")
 
 

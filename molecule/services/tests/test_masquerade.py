@@ -10,7 +10,7 @@ import json
 import pytest
 import yaml
 from driver import clusters, services
-from driver.command import ROUTERS, STATE, converge, lab
+from driver.command import CONFIRMED, ROUTERS, STATE, converge, lab
 from driver.routing import through
 from driver.services import PORT, load_balancer
 from driver.streams import PROTOCOLS, outcomes, target
@@ -25,7 +25,7 @@ def addresses():
     converge()
     yield services.addresses("beta", NAME)[NAME]
     clusters.delete("beta", "service", NAME)
-    converge()
+    converge(*CONFIRMED)
 
 
 @pytest.fixture(params=["pods", "node_ports"])

@@ -20,7 +20,7 @@ BOOT_SECONDS = 120.0
 LEAST_SECONDS = 3.0
 SHARED = "shared.example.test"
 # The LoadBalancer service of each cluster.
-SERVICE, SERVICE_PORT = "echo-l4", 7000
+SERVICE, SERVICE_PORT = "l4", 7000
 
 
 @dataclass(frozen=True)
