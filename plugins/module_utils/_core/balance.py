@@ -21,6 +21,7 @@ from .services import Service, ServicePort, family
 DEFAULT_SCHEDULER = "mh"
 # Schedulers that know no weights, and those that do the same with them.
 _WEIGHTED = {"rr": "wrr", "lc": "wlc"}
+_EVERYBODY = (("0.0.0.0/0",), ("::/0",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,9 @@ class _Decision:
         merged = self._settle(frontend, sorted(claims, key=lambda c: c.age))
         first = merged[0].service
         if first.source_ranges:
-            self.sources[frontend] = _of_family(first.source_ranges, family(frontend.address))
+            networks = _of_family(first.source_ranges, family(frontend.address))
+            if networks not in _EVERYBODY:
+                self.sources[frontend] = networks
         parts = {c.snapshot.cluster: self._destinations(frontend, c) for c in merged}
         found = spread(parts, self._options.shares if len(merged) > 1 else {})
         return _virtual_service(first, found)

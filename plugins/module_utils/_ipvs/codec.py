@@ -57,6 +57,11 @@ class Operation(t.NamedTuple):
     service: VirtualService | None = None
     destination: Destination | None = None
 
+    @property
+    def target(self) -> tuple[Frontend, tuple[str, int] | None]:
+        """What it changes."""
+        return (self.frontend, self.destination.key if self.destination else None)
+
 
 def _packed(kind: int, data: bytes) -> bytes:
     return _ATTRIBUTE.pack(4 + len(data), kind) + data + b"\0" * (-len(data) % 4)
@@ -91,24 +96,28 @@ def flag_bits(scheduler: str, names: t.Iterable[str]) -> int:
 @lru_cache(maxsize=8)
 def _identity(frontend: Frontend) -> bytes:
     family = address_family(frontend.address)
-    return b"".join((
-        _u16(_AF, struct.pack("=H", family)),
-        _u16(_PROTOCOL, struct.pack("=H", PROTOCOLS[frontend.protocol])),
-        _packed(_ADDR, socket.inet_pton(family, frontend.address)),
-        _u16(_PORT, struct.pack(">H", frontend.port)),
-    ))
+    return b"".join(
+        (
+            _u16(_AF, struct.pack("=H", family)),
+            _u16(_PROTOCOL, struct.pack("=H", PROTOCOLS[frontend.protocol])),
+            _packed(_ADDR, socket.inet_pton(family, frontend.address)),
+            _u16(_PORT, struct.pack(">H", frontend.port)),
+        )
+    )
 
 
 def _details(frontend: Frontend, service: VirtualService) -> bytes:
     flags = flag_bits(service.scheduler, service.flags) | (PERSISTENT if service.persistence else 0)
     # The kernel wants a whole netmask, for IPv6 as the length of a prefix, with and without persistence.
     netmask = _u32(_NETMASK, 128) if ":" in frontend.address else _packed(_NETMASK, b"\xff" * 4)
-    return b"".join((
-        _packed(_SCHED_NAME, service.scheduler.encode() + b"\0"),
-        _packed(_FLAGS, struct.pack("=II", flags, 0xFFFFFFFF)),
-        _u32(_TIMEOUT, service.persistence),
-        netmask,
-    ))
+    return b"".join(
+        (
+            _packed(_SCHED_NAME, service.scheduler.encode() + b"\0"),
+            _packed(_FLAGS, struct.pack("=II", flags, 0xFFFFFFFF)),
+            _u32(_TIMEOUT, service.persistence),
+            netmask,
+        )
+    )
 
 
 def _destination(destination: Destination, whole: bool) -> bytes:

@@ -23,13 +23,20 @@ from . import codec, table
 from .codec import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, Operation
 
 BATCH = 200
-PROC = "/proc/net/ip_vs"
+_PROC = "/proc/net/ip_vs"
 _RECEIVE = 1 << 17
 _SO_RCVBUFFORCE = 33
 _DOING = {
     codec.NEW_SERVICE: "add", codec.SET_SERVICE: "change", codec.DEL_SERVICE: "delete",
     codec.NEW_DEST: "add destination", codec.SET_DEST: "change destination", codec.DEL_DEST: "delete destination",
 }  # fmt: skip
+
+
+class Failure(t.NamedTuple):
+    """A command that was refused, and the errno."""
+
+    operation: Operation
+    code: int
 
 
 class Transport(t.Protocol):
@@ -73,10 +80,19 @@ class Netlink:
         return self._socket.recv(_RECEIVE)
 
 
-class Kernel:
-    """``connect`` opens the transport when it is first needed; ``proc`` is the kernel's table as text. ``sends`` counts writes."""
+def read_proc() -> str:
+    """The kernel's table as text."""
+    try:
+        with open(_PROC, encoding="ascii") as file:
+            return file.read()
+    except OSError as error:
+        raise ConvergeError(f"{_PROC} can't be read: {error.strerror}", "Load the module ip_vs, as the role ipvs does") from error
 
-    def __init__(self, connect: t.Callable[[], Transport] = Netlink, proc: str = PROC) -> None:
+
+class Kernel:
+    """``connect`` opens the transport when it is first needed; ``proc`` reads the kernel's table as text. ``sends`` counts writes."""
+
+    def __init__(self, connect: t.Callable[[], Transport] = Netlink, proc: t.Callable[[], str] = read_proc) -> None:
         self._connect, self._proc = connect, proc
         self._opened: Transport | None = None
         self._sequence = 0
@@ -91,12 +107,7 @@ class Kernel:
         """The services whose address is in ``ours``."""
         # The socket first: it says best what is amiss where there is no IPVS.
         services = list(self._services())
-        try:
-            with open(self._proc, encoding="ascii") as file:
-                text = file.read()
-        except OSError as error:
-            raise ConvergeError(f"{self._proc} can't be read: {error.strerror}", "Load the module ip_vs, as the role ipvs does") from error
-        found = table.parse(text, ours)
+        found = table.parse(self._proc(), ours)
         table.complete(found, services)
         table.with_tunnels(found, self._destinations)
         return found
@@ -126,17 +137,20 @@ class Kernel:
                     raise ConvergeError(f"the kernel does not tell {what}: {os.strerror(code)}", "Run it again as root" if code == errno.EPERM else "")
                 yield body
 
-    def apply(self, operations: t.Sequence[Operation]) -> None:
-        """Does all of them; raises ConvergeError that names those that failed."""
-        failed: list[tuple[Operation, int]] = []
-        for start in range(0, len(operations), BATCH):
-            failed += self._batch(operations[start : start + BATCH])
-        if failed:
-            operation, code = failed[0]
-            named = "; ".join(f"{_named(o)}: {os.strerror(c)}" for o, c in failed[:5])
-            raise ConvergeError(f"IPVS refused {len(failed)} of {len(operations)} commands: {named}", _hint(operation, code))
+    def apply(self, operations: t.Sequence[Operation]) -> list[Failure]:
+        """Does all of them; returns those that the kernel refused."""
+        failed: list[Failure] = []
+        start = 0
+        while start < len(operations):
+            end = min(start + BATCH, len(operations))
+            # The kernel does a batch as a whole, whatever happens to us: what is deleted to be added again is never just gone.
+            while end < len(operations) and operations[end].target == operations[end - 1].target:
+                end += 1
+            failed += self._batch(operations[start:end])
+            start = end
+        return failed
 
-    def _batch(self, operations: t.Sequence[Operation]) -> list[tuple[Operation, int]]:
+    def _batch(self, operations: t.Sequence[Operation]) -> list[Failure]:
         family, numbers, data = self._transport.family, {}, []
         for operation in operations:
             number = self._next()
@@ -145,7 +159,7 @@ class Kernel:
         last = self._next()
         data.append(codec.message(family, NLM_F_REQUEST | NLM_F_ACK, last, codec.bare(codec.GET_INFO)))
         self._send(b"".join(data))
-        failed = []
+        failed: list[Failure] = []
         while True:
             for kind, _flags, sequence, body in self._receive():
                 if kind != NLMSG_ERROR:
@@ -156,7 +170,7 @@ class Kernel:
                         raise ConvergeError(f"IPVS does not answer: {os.strerror(code)}", _hint(None, code))
                     return failed
                 if sequence in numbers and code:
-                    failed.append((numbers[sequence], code))
+                    failed.append(Failure(numbers[sequence], code))
 
     def _next(self) -> int:
         self._sequence += 1
@@ -174,6 +188,12 @@ class Kernel:
             return list(codec.messages(self._transport.receive()))
         except (OSError, ValueError) as error:
             raise ConvergeError(f"answers of IPVS were lost: {error}", "Run it again; a repeated run repairs what is half done") from error
+
+
+def refusal(failed: t.Sequence[Failure]) -> ConvergeError:
+    """The error that names what was refused, and the way out of the first."""
+    named = "; ".join(f"{_named(operation)}: {os.strerror(code)}" for operation, code in failed[:5])
+    return ConvergeError(f"IPVS refused {len(failed)} commands: {named}", _hint(*failed[0]))
 
 
 def _named(operation: Operation) -> str:

@@ -68,9 +68,7 @@ def with_draining(current: Table, wanted: Services, drains: dict[Key, Drain]) ->
 
 def plan(current: Table, wanted: Services, drains: dict[Key, Drain]) -> list[Change]:
     """From ``current`` to ``wanted``, which has the draining destinations in it."""
-    changes = [
-        Change(f"delete {frontend}: no service wants it", (Operation(DEL_SERVICE, frontend),)) for frontend in sorted(current) if frontend not in wanted
-    ]
+    changes = [Change(f"delete {frontend}: no service wants it", (Operation(DEL_SERVICE, frontend),)) for frontend in sorted(current) if frontend not in wanted]
     for frontend, service in wanted.items():
         known = current.get(frontend)
         if known is None:

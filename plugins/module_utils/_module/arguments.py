@@ -28,3 +28,20 @@ def haproxy() -> dict[str, t.Any]:
         "socket": {"type": "path", "default": "/run/haproxy/northgate.sock"},
         "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
     }
+
+
+def ipvs() -> dict[str, t.Any]:
+    """For ipvs_services, beside what is shipped."""
+    texts = {"type": "list", "elements": "str"}
+    return {
+        "pools": {"type": "dict", "required": True},
+        "address_pools": texts,
+        "forwarding": {"type": "dict", "default": {}},
+        "shares": {"type": "dict", "default": {}},
+        "drain_time": {"type": "int", "default": 3600},
+        "rules_file": {"type": "path", "default": "/etc/ipvsadm.rules"},
+        "sources_file": {"type": "path", "default": "/etc/northgate/sources.nft"},
+        "shrink_limit": {"type": "int", "default": 50},
+        "shrink_least": {"type": "int", "default": 3},
+        "confirm_shrink": {**texts, "default": []},
+    }

@@ -18,7 +18,7 @@ from .._haproxy.options import Options
 def edge_options(params: dict[str, t.Any], now: int) -> EdgeOptions:
     """For the decision. ``now`` in seconds since the epoch."""
     return EdgeOptions(
-        shares=_shares(params["shares"]),
+        shares=shares(params["shares"]),
         claim_winner=params["claim_winner"],
         claim_scope=params["claim_scope"],
         redirect=params["https_redirect"],
@@ -28,7 +28,8 @@ def edge_options(params: dict[str, t.Any], now: int) -> EdgeOptions:
     )
 
 
-def _shares(configured: dict[str, t.Any]) -> dict[str, Share]:
+def shares(configured: dict[str, t.Any]) -> dict[str, Share]:
+    """By cluster."""
     found = {}
     for cluster, values in configured.items():
         dns_label(cluster, "shares")
