@@ -106,9 +106,11 @@ def test_the_kubeconfig_can_list_what_ingress_needs_and_nothing_else(kubernetes,
 
     needed = ["ingresses.networking.k8s.io", "ingressclasses.networking.k8s.io", "services", "endpointslices.discovery.k8s.io", "nodes"]
     assert [resource for resource in needed if not may("list", resource)] == []
-    assert [(verb, resource) for verb in ("get", "watch", "update", "delete", "create") for resource in needed if may(verb, resource)] == []
+    assert [(verb, resource) for verb in ("get", "watch", "patch", "update", "delete", "create") for resource in needed if may(verb, resource)] == []
     assert [verb for verb in ("get", "list", "watch", "update", "delete", "create") if may(verb, "secrets")] == ["get"]
-    assert [verb for verb in ("get", "patch", "update") if may(verb, "ingresses.networking.k8s.io", "--subresource=status")] == ["patch"]
+    for resource in ("ingresses.networking.k8s.io", "services"):
+        assert [verb for verb in ("get", "patch", "update") if may(verb, resource, "--subresource=status")] == ["patch"]
+    assert [verb for verb in ("get", "list", "watch", "patch", "update", "delete", "create") if may(verb, "events")] == ["create"]
 
     options = {"kubeconfig": str(written), "ingress_classes": {"any": {"service": "default/kubernetes", "port": "https"}}}
     observed = observe_all([ClusterSource.parse("alpha", options)], 20.0, 500)["alpha"]

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 import yaml
 
-from ansible_collections.northgate.edge.plugins.modules import haproxy_ingress
+from ansible_collections.northgate.edge.plugins.modules import haproxy_ingress, service_addresses
 
 PLAY = yaml.safe_load((pathlib.Path(__file__).parents[3] / "playbooks" / "converge.yml").read_text("utf-8"))[0]
 # Where things are on a router is as the roles made it.
@@ -24,6 +24,18 @@ def test_every_choice_of_the_operator_can_be_made_in_the_inventory():
     options = set(yaml.safe_load(haproxy_ingress.DOCUMENTATION)["options"]) | {"clusters", "snapshots"}
     (task,) = (task["northgate.edge.haproxy_ingress"] for task in PLAY["tasks"] if "northgate.edge.haproxy_ingress" in task)
     assert set(task) == options - _AS_INSTALLED
+
+
+def test_services_get_addresses_after_the_observation_and_before_routers_converge_where_there_are_pools():
+    names = [name for task in PLAY["tasks"] for name in task if name.startswith("northgate.edge.")]
+    order = [names.index(f"northgate.edge.{name}") for name in ("cluster_snapshot", "service_addresses", "haproxy_ingress")]
+    assert order == sorted(order)
+    observe, give = (PLAY["tasks"][index] for index in order[:2])
+    assert "northgate_address_pools" in observe["northgate.edge.cluster_snapshot"]["pools"]
+    assert set(give["northgate.edge.service_addresses"]) == set(yaml.safe_load(service_addresses.DOCUMENTATION)["options"])
+    assert give["when"] == "northgate_address_pools | default({}) | length > 0" and give["run_once"] and give["delegate_to"] == "localhost"
+    # In check mode it foretells, and writes nothing.
+    assert "check_mode" not in give
 
 
 @pytest.fixture
