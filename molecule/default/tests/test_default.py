@@ -38,9 +38,10 @@ def test_routers_learn_pods_and_services_of_both_clusters(lab, router, eventuall
     eventually(lambda: learned(lab(router)) == ROUTES)
 
 
-def test_workers_learn_their_fellows_pods_and_nothing_from_routers(lab, eventually):
-    eventually(lambda: learned(lab("alpha-w1")) == {"10.100.2.0/24": {"10.90.0.22"}, "fd64:100:0:2::/64": {"fd90::22"}})
-    assert learned(lab("beta-w1")) == {}
+def test_workers_learn_their_fellows_pods_and_from_routers_only_where_clients_are(lab, eventually):
+    clients = {"10.91.0.0/24": {"10.90.0.11", "10.90.0.12"}, "fd91::/64": {"fd90::11", "fd90::12"}}
+    eventually(lambda: learned(lab("alpha-w1")) == {"10.100.2.0/24": {"10.90.0.22"}, "fd64:100:0:2::/64": {"fd90::22"}} | clients)
+    eventually(lambda: learned(lab("beta-w1")) == clients)
 
 
 @pytest.mark.parametrize("service", ["haproxy", "bird"])

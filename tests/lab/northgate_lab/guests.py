@@ -24,6 +24,8 @@ SILENT_SECONDS = 30
 BOOTS = 3
 SYSCTL = ["net.ipv6.conf.all.accept_ra=0", "net.ipv6.conf.default.accept_ra=0",
           "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0"]
+# Of equal routes one is chosen by the ports too, so that a client's connections go over all routers.
+SPREADING = ["net.ipv4.fib_multipath_hash_policy=1", "net.ipv6.fib_multipath_hash_policy=1"]
 FORWARDING = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.default.forwarding=1"]
 
 
@@ -38,7 +40,7 @@ def prepare(lab: Lab) -> None:
         _ensure_key(system / "ssh_host_ed25519_key")
         shutil.copyfile(key.with_suffix(".pub"), system / "authorized_keys")
         (system / "hosts").write_text(hosts_file(lab, host))
-        settings = SYSCTL + (FORWARDING if host.role in ("router", "worker") else [])
+        settings = SYSCTL + (FORWARDING if host.role in ("router", "worker") else SPREADING)
         (system / "sysctl.conf").write_text("\n".join(settings) + "\n")
         (system / "interfaces").write_text("".join(
             f"{host.mac(segment)} {segment} {' '.join(found)}\n" for segment, found in host.interfaces.items()))

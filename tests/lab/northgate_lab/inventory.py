@@ -18,6 +18,8 @@ INGRESS_CLASSES = {
     "traefik": {"service": "traefik/traefik", "port": "web", "tls_port": "websecure"},
     "direct": {"mode": "direct"},
 }
+# Where the image has what routers would take from a package index.
+WHEELS = "/var/lib/lab/wheels"
 # Classes that are known by their controller alone; tests make some.
 INGRESS_CONTROLLERS = {"northgate.edge/lab": {"mode": "direct"}}
 
@@ -46,11 +48,13 @@ def inventory(lab: Lab) -> dict[str, Any]:
             for name in topology.router_groups}},
         "workers": {"children": {
             f"{cluster}_workers": {"hosts": {host: _worker(topology.hosts[host]) for host in topology.members(cluster, "worker")}}
-            for cluster in topology.clusters}},
+            | ({"vars": {"ipvs_node_tunnel": True}} if spec.tunnels else {})
+            for cluster, spec in topology.clusters.items()}},
         "upstream": {"hosts": {host: _upstream(lab, topology.hosts[host]) for host in topology.having("client")}},
     }
+    groups["routers"]["vars"] = {"ipvs_wheels": WHEELS, "ipvs_sync_interface": "fabric"}
     if clients := [_neighbor(lab, topology.hosts[host], topology.hosts[host].asn) for host in topology.having("client")]:
-        groups["routers"]["vars"] = {"bird_neighbors_extra": clients, "bird_export_upstream": _announced(lab)}
+        groups["routers"]["vars"] |= {"bird_neighbors_extra": clients, "bird_export_upstream": _announced(lab)}
     # Not in `all`: the controller's own Python has the libraries.
     connection = {"ansible_user": "root", "ansible_python_interpreter": "/usr/bin/python3"}
     return {"all": {"vars": _all(lab), "children": {"guests": {"vars": connection, "children": groups}}}}
@@ -74,14 +78,17 @@ def _all(lab: Lab) -> dict[str, Any]:
             "service_prefixes": cluster.service_prefixes,
             "ingress_classes": INGRESS_CLASSES,
             "ingress_controllers": INGRESS_CONTROLLERS,
+            "forwarding": cluster.forwarding,
         }
         for name, cluster in lab.topology.clusters.items()
     }
     return {
         "northgate_clusters": clusters,
         "northgate_router_groups": {
-            name: {"asn": group.asn, "clusters": group.clusters, "ingress_addresses": _ingress_addresses(lab, name)}
+            name: {"asn": group.asn, "clusters": group.clusters, "ingress_addresses": _ingress_addresses(lab, name),
+                   "client_prefixes": lab.topology.segments["outside"]}
             for name, group in lab.topology.router_groups.items()},
+        "northgate_address_pools": lab.topology.address_pools,
         "northgate_snapshots": f"{lab.state}/snapshots",
         "northgate_certificates": f"{lab.state}/certificates",
         # For certificates that ingresses have in Secrets.
@@ -119,11 +126,20 @@ def _ingress_addresses(lab: Lab, group: str) -> list[str]:
 
 
 def _announced(lab: Lab) -> list[str]:
-    """What the routers announce outside: the clusters' prefixes, and the pods' also in parts."""
+    """What the routers announce outside: the clusters' prefixes, the pods' also in parts, and the pools of addresses."""
     found = []
     for cluster in lab.topology.clusters.values():
         for prefix in cluster.pod_prefixes:
             network = ipaddress.ip_network(prefix)
             found.append(f"{prefix}{{{network.prefixlen},{28 if network.version == 4 else 124}}}")
         found += cluster.service_prefixes
-    return found
+    return found + _pool_prefixes(lab)
+
+
+def _pool_prefixes(lab: Lab) -> list[str]:
+    networks = []
+    for text in (text for pool in lab.topology.address_pools.values() for text in pool["addresses"]):
+        first, _, last = text.partition("-")
+        networks += ipaddress.summarize_address_range(*map(ipaddress.ip_address, (first, last))) if last else [ipaddress.ip_network(text)]
+    return [str(network) for version in (4, 6)
+            for network in ipaddress.collapse_addresses(network for network in networks if network.version == version)]

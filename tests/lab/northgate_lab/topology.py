@@ -33,12 +33,17 @@ class TopologyError(ValueError):
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster: its AS number, prefixes (texts), and kube-proxy's mode (nftables or ipvs)."""
+    """A cluster: its AS number, prefixes (texts), kube-proxy's mode (nftables or ipvs), and how LoadBalancer services get to it.
+
+    `tunnels` says whether its workers are ready for single services that are forwarded in a tunnel.
+    """
 
     asn: int
     pod_prefixes: list[str]
     service_prefixes: list[str]
     kube_proxy_mode: str = "nftables"
+    forwarding: str = "masquerade"
+    tunnels: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,12 +84,13 @@ class Host:
 
 @dataclass(frozen=True)
 class Topology:
-    """All of it. `segments` maps names to prefixes."""
+    """All of it. `segments` maps names to prefixes; `address_pools` is what Ansible gets as northgate_address_pools."""
 
     segments: dict[str, list[str]]
     clusters: dict[str, Cluster]
     router_groups: dict[str, RouterGroup]
     hosts: dict[str, Host]
+    address_pools: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def guests(self) -> list[str]:
@@ -128,6 +134,7 @@ def parse(text: str) -> Topology:
             clusters={name: Cluster(**entry) for name, entry in (data.get("clusters") or {}).items()},
             router_groups={name: RouterGroup(**entry) for name, entry in (data.get("router_groups") or {}).items()},
             hosts={name: _host(name, entry, segments) for name, entry in data["hosts"].items()},
+            address_pools=data.get("address_pools") or {},
         )
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise error if isinstance(error, TopologyError) else TopologyError(f"topology: {error!r}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from northgate_lab import guests, inventory, state, topology
+from northgate_lab import cache, guests, image, inventory, state, topology
 
 
 @pytest.fixture(name="lab")
@@ -34,6 +34,25 @@ def test_the_client_accepts_what_the_routers_announce(lab):
     assert [(entry["name"], entry["addresses"], entry["asn"]) for entry in client["bird_neighbors"]] == [
         ("r1", ["10.91.0.11", "fd91::11"], 64500), ("r2", ["10.91.0.12", "fd91::12"], 64500)]
     assert all(entry["import_prefixes"] == announced for entry in client["bird_neighbors"])
+
+
+def test_services_have_pools_that_the_client_is_routed_to_and_a_forwarding_for_each_cluster(lab):
+    found = inventory.inventory(lab)["all"]
+    groups, variables = found["children"]["guests"]["children"], found["vars"]
+    pools = ["203.0.113.0/25", "203.0.113.128/26", "203.0.113.200/31", "203.0.113.202/32",
+             "2001:db8:100::/71", "2001:db8:100:0:200::1/128", "2001:db8:100:0:200::2/127"]
+    assert groups["routers"]["vars"]["bird_export_upstream"][-7:] == pools
+    assert groups["upstream"]["hosts"]["client"]["bird_neighbors"][1]["import_prefixes"][-7:] == pools
+    assert {name: cluster["forwarding"] for name, cluster in variables["northgate_clusters"].items()} == {"alpha": "direct", "beta": "masquerade"}
+    assert variables["northgate_router_groups"]["edge"]["client_prefixes"] == ["10.91.0.0/24", "fd91::/64"]
+    assert {name: group.get("vars") for name, group in groups["workers"]["children"].items()} == {
+        "alpha_workers": {"ipvs_node_tunnel": True}, "beta_workers": None}
+
+
+def test_the_wheels_of_the_image_are_those_that_the_role_asks_for():
+    lines = (image.DIRECTORY / "wheels.txt").read_text().splitlines()
+    defaults = yaml.safe_load((cache.CHECKOUT / "roles" / "ipvs" / "defaults" / "main.yml").read_text())
+    assert f"pyroute2=={defaults['ipvs_pyroute2_version']}" in lines
 
 
 def test_ingress_has_a_class_for_each_mode_and_addresses_of_the_routers(lab):

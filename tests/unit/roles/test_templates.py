@@ -70,6 +70,67 @@ def test_announced_prefixes_stay_out_of_the_kernel(bird):
     assert "export where source = RTS_BGP;" in block(text, "protocol kernel ng_kernel_v4")
 
 
+@pytest.fixture
+def guard(render):
+    def guard(**variables):
+        found = {"ipvs_pools": ["203.0.113.0/24", "2001:db8:100::/64"], "ipvs_nat_addresses": [], "ipvs_masquerade": False}
+        return render("ipvs", "guard.nft.j2", **{**found, **variables})
+    return guard
+
+
+def chain(text, name):
+    """The rules of a chain of nftables' rule set, stripped, without comments."""
+    lines = [line.strip() for line in text.partition(f"chain {name} {{")[2].partition("\n    }")[0].splitlines()[1:]]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_the_guard_replaces_its_table_as_a_whole_and_no_other(guard):
+    text = guard(ipvs_masquerade=True)
+    tables = [line for line in text.splitlines() if "table " in line and not line.startswith("#")]
+    assert tables == ["table inet northgate", "delete table inet northgate", "table inet northgate {"]
+
+
+def test_the_guard_closes_all_pools_after_ipvs(guard):
+    text = guard()
+    assert "elements = { 203.0.113.0/24 }" in text and "elements = { 2001:db8:100::/64 }" in text
+    assert chain(text, "guard")[:3] == [
+        "type filter hook input priority 150; policy accept;", "ip daddr @pool4 jump closed", "ip6 daddr @pool6 jump closed"]
+    assert "drop" in chain(text, "closed")
+
+
+def test_without_pools_of_a_family_its_set_has_no_elements_which_nft_would_refuse(guard):
+    assert guard(ipvs_pools=["203.0.113.0/24"]).count("elements") == 1
+
+
+def test_clients_are_hidden_only_with_masquerading_and_only_where_the_address_was_changed(guard):
+    assert "hook postrouting" not in guard()
+    own = guard(ipvs_masquerade=True)
+    assert "ct original ip daddr @pool4 ip daddr != @pool4 masquerade" in own
+    assert "ct original ip6 daddr @pool6 ip6 daddr != @pool6 masquerade" in own
+    shared = guard(ipvs_masquerade=True, ipvs_nat_addresses=["10.0.0.100"])
+    assert "ct original ip daddr @pool4 ip daddr != @pool4 snat ip to 10.0.0.100" in shared
+    assert "ct original ip6 daddr @pool6 ip6 daddr != @pool6 masquerade" in shared
+    assert "elements = { 10.0.0.100 }" in shared
+
+
+@pytest.mark.parametrize(("kind", "sizes"), [("ipip", (1440, 1400)), ("gue", (1428, 1388))])
+def test_segments_fit_the_tunnel(render, kind, sizes):
+    text = render("ipvs_node", "node.nft.j2", ipvs_node_tunnel_type=kind, ipvs_node_tunnel_port=6080, ipvs_node_tunnel_sources=["10.0.0.1"],
+                  ipvs_node_pools=["203.0.113.0/24"])
+    assert [rule.rpartition(" ")[2] for rule in chain(text, "segments")[1:]] == [str(size) for size in sizes]
+    assert ("udp dport 6080 drop" in text) == (kind == "gue")
+
+
+@pytest.mark.parametrize(("masquerade", "direct", "tracked", "loose"), [(True, False, "1", False), (False, True, "0", True)])
+def test_settings_follow_from_the_forwarding(render, masquerade, direct, tracked, loose):
+    text = render("ipvs", "sysctl.conf.j2", ipvs_masquerade=masquerade, ipvs_direct_return=direct)
+    values = dict(line.split(" = ") for line in text.splitlines() if " = " in line and not line.startswith("#"))
+    assert values["net.ipv4.vs.conntrack"] == tracked
+    assert ("net.ipv4.conf.all.rp_filter" in values) == loose
+    assert values["net.ipv4.vs.sloppy_tcp"] == values["net.ipv4.vs.schedule_icmp"] == values["net.ipv4.ip_forward"] == "1"
+    assert "net.ipv4.vs.sync_threshold" not in values
+
+
 def test_text_of_error_pages_can_not_leave_its_place(render):
     text = render("haproxy", "00-northgate.cfg.j2", haproxy_error_pages={"503": "it's <b>down</b>"})
     assert "string '<!doctype html><title>503</title><p>it&#39;s &lt;b&gt;down&lt;/b&gt;</p>'" in text
