@@ -10,9 +10,8 @@ import pytest
 import yaml
 from driver import clusters, services
 from driver.command import CONFIRMED, ROUTERS, STATE, converge, lab
-from driver.routing import outside_addresses, through
 from driver.services import PORT, load_balancer
-from driver.streams import PROTOCOLS, ask, outcomes, target
+from driver.streams import PROTOCOLS, outcomes, target
 
 SHARED = {"allow_shared_ip": "claims"}
 NARROW = "narrow"
@@ -143,15 +142,3 @@ def test_who_comes_late_to_a_pool_that_is_empty_is_told_so_and_gets_what_is_give
 
 def test_somebodys_own_rules_are_untouched(after, router):
     assert rules_of(router, "192.0.2.77") == list(FOREIGN)
-
-
-def test_nothing_that_listens_on_a_router_answers_at_addresses_of_pools(before, router):
-    """sshd does at the router's own address, where it says so at once."""
-    pools = yaml.safe_load((STATE / "inventory.yml").read_text("utf-8"))["all"]["vars"]["northgate_address_pools"]
-    unused = [str(ipaddress.ip_network(text)[-3]) for text in pools["public"]["addresses"] if "-" not in text]
-    addresses = [*before["moved"], *unused]
-    with through(router, *addresses):
-        closed = ask(*(target("tcp", address, 22) for address in addresses))
-    open_, = ask(target("tcp", outside_addresses(router)[0], 22))
-    assert "SSH-2.0" in open_["error"]
-    assert {answer["error"] for answer in closed} <= {"refused", "timeout"}, closed
