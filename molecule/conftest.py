@@ -65,7 +65,7 @@ def pytest_runtest_makereport(item, call):
     if report.failed:
         for name, host in _used.items():
             try:
-                journal = host.run("journalctl --no-pager -n 40 -u haproxy -u bird -u 'lab-*'; birdc show protocols").stdout
+                journal = host.run("journalctl --no-pager -n 40 -u haproxy -u bird -u 'lab-*' -u 'northgate-*'; birdc show protocols; ipvsadm -Ln").stdout
             except RuntimeError as error:
                 journal = f"can't be reached: {error}"
             report.sections.append((f"journal of {name}", journal))
