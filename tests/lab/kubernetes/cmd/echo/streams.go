@@ -90,16 +90,38 @@ func answerDatagrams(socket net.PacketConn, self identity) {
 	}
 }
 
-// serveSCTP listens with a one-to-one socket, which takes IPv4 as well as IPv6 clients.
+// serveSCTP listens with a one-to-one socket for each address. One for all of them would tell every client all of them, and where
+// addresses are translated on the way a heartbeat straight to the pod belongs to no association: it would be aborted.
 func serveSCTP(self identity, port int) error {
-	listener, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_SCTP)
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return err
+	}
+	for _, address := range addresses {
+		network, ok := address.(*net.IPNet)
+		if !ok || !network.IP.IsGlobalUnicast() {
+			continue
+		}
+		if err := listenSCTP(self, network.IP, port); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func listenSCTP(self identity, ip net.IP, port int) error {
+	family, address := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: port, Addr: [16]byte(ip.To16())})
+	if ip4 := ip.To4(); ip4 != nil {
+		family, address = unix.AF_INET, &unix.SockaddrInet4{Port: port, Addr: [4]byte(ip4)}
+	}
+	listener, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_SCTP)
 	if err != nil {
 		return err
 	}
 	if err := unix.SetsockoptInt(listener, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return err
 	}
-	if err := unix.Bind(listener, &unix.SockaddrInet6{Port: port}); err != nil {
+	if err := unix.Bind(listener, address); err != nil {
 		return err
 	}
 	if err := unix.Listen(listener, 128); err != nil {
@@ -126,9 +148,12 @@ func serveSCTP(self identity, port int) error {
 }
 
 func peerName(peer unix.Sockaddr) string {
-	inet6, ok := peer.(*unix.SockaddrInet6)
-	if !ok {
+	switch address := peer.(type) {
+	case *unix.SockaddrInet4:
+		return net.JoinHostPort(net.IP(address.Addr[:]).String(), fmt.Sprint(address.Port))
+	case *unix.SockaddrInet6:
+		return net.JoinHostPort(net.IP(address.Addr[:]).String(), fmt.Sprint(address.Port))
+	default:
 		return ""
 	}
-	return net.JoinHostPort(net.IP(inet6.Addr[:]).String(), fmt.Sprint(inet6.Port))
 }
