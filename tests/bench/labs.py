@@ -22,12 +22,15 @@ PLAYBOOK_SECONDS = 600.0
 
 
 @contextlib.contextmanager
-def running(topology: str) -> t.Iterator[None]:
-    """A lab whose routers are converged, while the body of ``with`` runs. Raises CouldNotMeasure, also for what fails in the body."""
+def running(topology: str, with_clusters: bool = True) -> t.Iterator[None]:
+    """A lab that is installed, and converged if it has clusters, while the body of ``with`` runs.
+
+    Raises CouldNotMeasure, also for what fails in the body.
+    """
     try:
         told(f"lab {topology}")
-        lab("up", topology, timeout=UP_SECONDS)
-        for name in ("cluster_access", "site", "converge"):
+        lab("up", topology, *([] if with_clusters else ["--no-clusters"]), timeout=UP_SECONDS)
+        for name in ("cluster_access", "site", "converge") if with_clusters else ("site",):
             play(name)
         yield
     except LabFailed as error:

@@ -21,6 +21,7 @@ import converge
 import dispatch
 import failover
 import first_answer
+import ipvs
 import serve
 from figure import CouldNotMeasure, Measure, Measurement
 
@@ -29,6 +30,7 @@ MEASURES: dict[str, Measure] = {
     "serve": serve.measure,
     "churn": churn.measure,
     "converge": converge.measure,
+    "ipvs": ipvs.measure,
     "failover": failover.measure,
     "first_answer": first_answer.measure,
 }
