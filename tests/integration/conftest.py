@@ -306,7 +306,7 @@ class KubernetesAPI:
             "--bind-address=127.0.0.1", f"--service-account-key-file={self.root}/service-account.key",
             f"--service-account-signing-key-file={self.root}/service-account.key",
             "--service-account-issuer=https://kubernetes.default.svc", f"--token-auth-file={self.root}/tokens",
-            "--service-cluster-ip-range=10.0.0.0/24", "--authorization-mode=RBAC",
+            "--service-cluster-ip-range=10.0.0.0/24,fd10::/112", "--authorization-mode=RBAC",
         )  # fmt: skip
         self.kubeconfig.write_text(self.kubeconfig_for("admin-token"))
         wait_for(self._ready, "the API server", 90)

@@ -80,17 +80,19 @@ def _others(statuses: Statuses) -> set[str]:
 
 def _task(source: ClusterSource, observed: Observation, assignment: Assignment, pools: AddressPools) -> Task:
     changes, unchanged = [], 0
+    problems = tuple(problem for problem in assignment.problems if problem.cluster == source.name)
+    troubled = {problem.name for problem in problems}
     for service in observed.snapshot.services:
         owner = (source.name, service.full_name)
         if owner in assignment.addresses:
             change = change_of(source.name, service, assignment.addresses[owner], observed.statuses.ours.get(service.full_name, []), pools)
             if change:
                 changes.append(change)
-            else:
+            elif service.full_name not in troubled:
                 unchanged += 1
     released = (release_of(source.name, name, entries, pools) for name, entries in sorted(observed.statuses.released.items()))
     changes += [change for change in released if change]
-    return Task(source, tuple(changes), tuple(problem for problem in assignment.problems if problem.cluster == source.name), unchanged)
+    return Task(source, tuple(changes), problems, unchanged)
 
 
 def keep(directory: str, plan: Plan, outcomes: dict[str, Outcome]) -> None:
