@@ -20,9 +20,11 @@ import ansible_collections.northgate.edge
 import pytest
 
 from ansible_collections.northgate.edge.plugins.module_utils._core import codec, status
+from ansible_collections.northgate.edge.plugins.module_utils._core.address_pools import AddressPool
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import NotObserved
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Endpoint, Path as IngressPath, Rule
 from ansible_collections.northgate.edge.plugins.module_utils._core.policy import CLOSED, Policy
+from ansible_collections.northgate.edge.plugins.module_utils._core.services import AddressRequest, Node, ServiceEndpoint, ServicePort, family
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.observe import observe_all
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.sources import ClusterSource
 
@@ -30,9 +32,9 @@ MODULE = Path(ansible_collections.northgate.edge.__path__[0]) / "plugins/modules
 TRAEFIK = {"service": "ingress/traefik", "port": "web", "tls_port": "websecure"}
 
 
-def source(kubeconfig, name="alpha", service="ingress/traefik", port="web", **options):
+def source(kubeconfig, name="alpha", service="ingress/traefik", port="web", pools=(), **options):
     classes = {"traefik": {"service": service, "port": port}}
-    return ClusterSource.parse(name, {"kubeconfig": str(kubeconfig), "ingress_classes": classes, **options})
+    return ClusterSource.parse(name, {"kubeconfig": str(kubeconfig), "ingress_classes": classes, **options}, pools)
 
 
 def observe(*sources, timeout=20.0, page_size=500):
@@ -59,13 +61,14 @@ def service(name, *ports, **spec):
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "ingress"}, "spec": {"ports": ports, **spec}}
 
 
-def endpoint_slice(name, *endpoints, ports=(("web", 8000),)):
+def endpoint_slice(name, *endpoints, ports=(("web", 8000),), family="IPv4", protocol="TCP"):
+    suffix = f"{family}-{protocol}".lower()
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
-        "metadata": {"name": f"{name}-1", "namespace": "ingress", "labels": {"kubernetes.io/service-name": name}},
-        "addressType": "IPv4",
-        "ports": [{"name": port, "port": number, "protocol": "TCP"} for port, number in ports],
+        "metadata": {"name": f"{name}-{suffix}", "namespace": "ingress", "labels": {"kubernetes.io/service-name": name}},
+        "addressType": family,
+        "ports": [{"name": port, "port": number, "protocol": protocol} for port, number in ports],
         "endpoints": list(endpoints),
     }
 
@@ -232,6 +235,134 @@ def test_a_cluster_that_does_not_answer_is_given_up_after_its_time(cluster, tmp_
             silent.accept()
     assert results["alpha"].snapshot.ingresses
     assert isinstance(results["silent"], NotObserved)
+
+
+OURS = "example.com/observed"
+POOLS = {"public": {"addresses": ["203.0.113.0/24", "2001:db8:100::/64"], "clusters": ["alpha"]}}
+
+
+def balanced(name, annotations=(), **spec):
+    """A Service of type LoadBalancer for mail, of a class that only these tests have."""
+    found = service(name, type="LoadBalancer", loadBalancerClass=OURS, allocateLoadBalancerNodePorts=False, **spec)
+    found["metadata"]["annotations"] = {f"northgate.edge/{key}": value for key, value in dict(annotations).items()}
+    found["metadata"]["labels"] = {"tier": "public"}
+    found["spec"]["ports"] = [
+        {"name": "smtp", "port": 25, "protocol": "TCP"}, {"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "sctp", "port": 25, "protocol": "SCTP"},
+    ]
+    return found
+
+
+def node(name, *addresses, ready="True", **labels):
+    entries = [{"type": "InternalIP", "address": address} for address in addresses]
+    status = {"addresses": entries, "conditions": [{"type": "Ready", "status": ready}]}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "status": status}
+
+
+@pytest.fixture(scope="module")
+def balancing(cluster):
+    """The cluster with LoadBalancer services, their pods, and nodes."""
+    terminating = {"ready": False, "serving": True, "terminating": True}
+    both = {"ipFamilies": ["IPv6", "IPv4"], "ipFamilyPolicy": "RequireDualStack"}
+    objects = [
+        balanced("mail", {"address-pool": "public", "allow-shared-ip": "mail"}, externalTrafficPolicy="Local", sessionAffinity="ClientIP", **both),
+        balanced("wrong", loadBalancerIP="mail.example.test", loadBalancerSourceRanges=["192.0.2.0/24"]),
+        balanced("odd", {"forwarding": "teleport"}),
+        {**balanced("foreign"), "spec": {**balanced("foreign")["spec"], "loadBalancerClass": "example.com/foreign"}},
+        endpoint_slice("mail", {"addresses": ["10.1.0.1"], "nodeName": "w1"}, {"addresses": ["10.1.0.2"], "conditions": terminating}, ports=[("smtp", 2525)]),
+        endpoint_slice("mail", {"addresses": ["fd01::1"], "nodeName": "w1"}, ports=[("smtp", 2525)], family="IPv6"),
+        endpoint_slice("mail", {"addresses": ["10.1.0.1"]}, ports=[("dns", 5353)], protocol="UDP"),
+        endpoint_slice("mail", {"addresses": ["10.1.0.1"]}, ports=[("sctp", 2525)], protocol="SCTP"),
+        node("w1", "10.9.0.1", "fd09::1"),
+        node("w2", "10.9.0.2", ready="False"),
+        node("w3", "10.9.0.3", **{"node.kubernetes.io/exclude-from-external-load-balancers": ""}),
+    ]
+    cluster.apply(*objects)
+    for one in objects:
+        if one["kind"] == "Node":
+            patch_status(cluster, "node", one["metadata"]["name"], one["status"])
+    for name in ("mail", "wrong", "foreign"):
+        patch_status(cluster, "service", name, {"loadBalancer": {"ingress": [{"ip": "203.0.113.7", "ipMode": "VIP"}, {"ip": "2001:db8:100::7"}]}})
+    yield cluster
+    # Other tests share the API server.
+    cluster.kubectl("delete", "node", "w1", "w2", "w3")
+
+
+def patch_status(cluster, kind, name, status):
+    cluster.kubectl("patch", kind, name, "-n", "ingress", "--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
+
+
+def services_of(cluster, page_size=500):
+    pools = [AddressPool.parse(name, options) for name, options in POOLS.items()]
+    options = {"load_balancer_class": OURS, "load_balancer_default": False, "pools": pools}
+    return observe(source(cluster.kubeconfig, **options), page_size=page_size)["alpha"]
+
+
+def test_services_and_nodes_are_observed_where_a_pool_has_addresses(balancing):
+    found = services_of(balancing)
+    services = {one.name: one for one in found.snapshot.services}
+    mail = services["mail"]
+    assert mail.request == AddressRequest("public", (), "mail", (6, 4), "RequireDualStack")
+    assert [family(address) for address in mail.cluster_ips] == [6, 4]
+    assert (mail.addresses, mail.local, mail.affinity, mail.labels) == (("203.0.113.7", "2001:db8:100::7"), True, 10800, (("tier", "public"),))
+    assert mail.ports == (
+        ServicePort("SCTP", 25, endpoints=(ServiceEndpoint("10.1.0.1", 2525),)),
+        ServicePort(
+            "TCP",
+            25,
+            endpoints=(
+                ServiceEndpoint("10.1.0.1", 2525, "w1"),
+                ServiceEndpoint("10.1.0.2", 2525, ready=False, terminating=True),
+                ServiceEndpoint("fd01::1", 2525, "w1"),
+            ),
+        ),
+        ServicePort("UDP", 53, endpoints=(ServiceEndpoint("10.1.0.1", 5353),)),
+    )
+    assert {name: (one.held, one.addresses) for name, one in services.items() if name != "mail"} == {
+        "odd": (True, ()), "wrong": (True, ("203.0.113.7", "2001:db8:100::7")),
+    }
+    assert [(q.object, q.field) for q in found.snapshot.quarantined if q.object.startswith("Service ")] == [
+        ("Service ingress/odd", "annotation northgate.edge/forwarding"),
+        ("Service ingress/wrong", "spec.loadBalancerIP"),
+    ]
+    assert [one for one in found.snapshot.nodes if one.name.startswith("w")] == [Node("w1", ("10.9.0.1", "fd09::1")), Node("w2", ("10.9.0.2",), ready=False)]
+    assert codec.load(codec.dump(found.snapshot), "alpha") == found.snapshot
+    assert services_of(balancing, page_size=2) == found
+
+
+def test_without_the_permission_to_list_nodes_the_cluster_is_not_observed_and_the_way_out_is_told(balancing, tmp_path):
+    rules = [{"apiGroups": ["networking.k8s.io", "discovery.k8s.io", ""], "resources": ["ingresses", "ingressclasses", "services", "endpointslices"], "verbs": ["list"]}]
+    group = "rbac.authorization.k8s.io"
+    binding = {"roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "no-nodes"}, "subjects": [{"apiGroup": group, "kind": "User", "name": "nobody"}]}
+    balancing.apply(
+        {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": "no-nodes"}, "rules": rules},
+        {"apiVersion": f"{group}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "no-nodes"}, **binding},
+    )
+    try:
+        (tmp_path / "nobody").write_text(balancing.kubeconfig_for("nobody-token"))
+        result = observe(source(tmp_path / "nobody", pools=[AddressPool.parse("public", POOLS["public"])]))["alpha"]
+    finally:
+        balancing.kubectl("delete", "clusterrolebinding,clusterrole", "no-nodes")
+    assert "/api/v1/nodes: HTTP 403" in str(result) and "cluster_access.yml" in str(result)
+
+
+def test_the_module_writes_the_status_of_services_beside_the_snapshot(balancing, tmp_path):
+    options = {"kubeconfig": str(balancing.kubeconfig), "load_balancer_class": OURS, "load_balancer_default": False}
+    file = tmp_path / "snapshots" / "alpha.services.json"
+    parameters = {"clusters": {"alpha": options}, "pools": POOLS}
+    assert run_module(tmp_path, _ansible_check_mode=True, **parameters)["clusters"]["alpha"]["services"] == 3
+    assert not file.exists()
+    result = run_module(tmp_path, **parameters)["clusters"]["alpha"]
+    assert result["services"] == 3 and result["nodes"] >= 2
+    seen = json.loads(file.read_text())
+    assert seen["version"] == 1 and set(seen["statuses"]) == {"ingress/mail", "ingress/wrong", "ingress/odd"}
+    assert seen["statuses"]["ingress/mail"] == [{"ip": "203.0.113.7", "ipMode": "VIP"}, {"ip": "2001:db8:100::7", "ipMode": "VIP"}]
+    assert seen["statuses"]["ingress/odd"] == [] and seen["released"]["ingress/foreign"] == seen["statuses"]["ingress/mail"]
+    assert not run_module(tmp_path, **parameters)["changed"]
+    # Another cluster's pool is none of alpha's.
+    none = run_module(tmp_path, clusters={"alpha": options}, pools={"public": {**POOLS["public"], "clusters": ["beta"]}})["clusters"]["alpha"]
+    assert (none["services"], none["nodes"]) == (0, 0) and not file.exists()
+    wrong = run_module(tmp_path, clusters={"alpha": options}, pools={"public": {"addresses": ["x"]}})
+    assert wrong["failed"] and wrong["msg"].startswith("pools.public.addresses[0]")
 
 
 def run_module(tmp_path, program=None, **parameters):
