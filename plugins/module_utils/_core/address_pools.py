@@ -18,7 +18,7 @@ from . import syntax
 from .errors import InvalidValue
 from .services import Service
 
-_KEYS = ("addresses", "auto_assign", "clusters", "namespaces", "quota", "selector", "share_between_namespaces")
+KEYS = ("addresses", "auto_assign", "clusters", "namespaces", "quota", "selector", "share_between_namespaces")
 # What is no address of a service, as the model has it.
 _UNUSABLE = tuple(
     ipaddress.ip_network(network)
@@ -88,8 +88,8 @@ class AddressPool:
         if not isinstance(options, dict):
             raise InvalidValue(field, f"{syntax.shown(options)} is no dictionary")
         for key in options:
-            if key not in _KEYS:
-                raise InvalidValue(f"{field}.{key}", f"is no key of a pool; there are {', '.join(_KEYS)}")
+            if key not in KEYS:
+                raise InvalidValue(f"{field}.{key}", f"is no key of a pool; there are {', '.join(KEYS)}")
         addresses = _list(options, "addresses", field)
         if not addresses:
             raise InvalidValue(f"{field}.addresses", "is missing, or empty")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pathlib
 import re
 
-from ansible_collections.northgate.edge.plugins.module_utils._kubernetes import annotations
+from ansible_collections.northgate.edge.plugins.module_utils._core import address_pools, assign
+from ansible_collections.northgate.edge.plugins.module_utils._kubernetes import annotations, load_balancers
 
 ROOT = pathlib.Path(__file__).parents[3]
 DOCUMENTS = {path: path.read_text("utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
@@ -28,6 +29,14 @@ def test_all_annotations_are_described_and_those_that_protect_are_marked():
     rows = dict(re.findall(r"^\| `([a-z-]+)` (\*?) ?\|", text[text.index("## Annotations") :], re.MULTILINE))
     assert sorted(rows) == sorted(annotations._PARSERS)
     assert {name for name, mark in rows.items() if mark} == annotations.PROTECTING
+
+
+def test_annotations_of_services_keys_of_pools_and_reasons_of_events_are_described():
+    text = (ROOT / "docs" / "services.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE)
+    first = {name for row in rows for name in re.findall(r"`([A-Za-z_-]+)`", row)}
+    reasons = {assign.EXHAUSTED, assign.NOT_AVAILABLE, assign.OVER_QUOTA, assign.NOT_OBSERVED}
+    assert {*load_balancers.PARSERS, *address_pools.KEYS, *reasons} - first == set()
 
 
 def test_variables_of_the_inventory_are_used():
