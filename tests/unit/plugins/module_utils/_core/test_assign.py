@@ -104,7 +104,8 @@ def test_a_service_moves_to_the_pool_that_it_names_when_that_can_give():
 
 
 def test_a_service_gets_the_address_that_it_asks_for_before_others_get_any():
-    found, problems = run({"public": BOTH}, alpha=[service("any"), service("asks", age=1, addresses=(V4[1],)), service("moves", V4[2], age=2, addresses=(V4[5],))])
+    services = [service("any"), service("asks", age=1, addresses=(V4[1],)), service("moves", V4[2], age=2, addresses=(V4[5],))]
+    found, problems = run({"public": BOTH}, alpha=services)
     assert found == {"any": [V4[3]], "asks": [V4[1]], "moves": [V4[5]]} and problems == ()
 
 

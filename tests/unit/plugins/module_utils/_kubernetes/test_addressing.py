@@ -85,7 +85,8 @@ def test_an_address_is_free_only_when_it_is_released(site):
 
 
 def test_files_get_what_was_written_and_nothing_else(site):
-    site.observed(service("new"), service("other", "198.51.100.1"), released={"web/old": [{**ENTRY, "ip": OTHER}]}, statuses={"web/other": [{"ip": "198.51.100.1"}]})
+    foreign, released = {"web/other": [{"ip": "198.51.100.1"}]}, {"web/old": [{**ENTRY, "ip": OTHER}]}
+    site.observed(service("new"), service("other", "198.51.100.1"), released=released, statuses=foreign)
     site.pools = {"public": {"addresses": [V4, OTHER, "192.0.2.3"]}}
     found = site.plan()
     done = [change for change in found.tasks[0].changes if change.name != "web/new"]
