@@ -22,7 +22,7 @@ METHOD = f"""\
 {SERVICES:,} services with two real servers each, in the kernel of the lab's router `{ROUTER}`: user-mode Linux with one core. Ours is what `ipvs_services`
 runs there, in a process of its own: Python's start, the snapshot from its file, the decision, reading, planning, applying, verifying, and the files
 for the next boot. First to an empty kernel, against `ipvsadm -R` with the rules that ours then has; then with nothing to do, against `ipvsadm -Sn`; then
-with one endpoint that changed, for which writes to the kernel are counted. {ROUNDS} rounds; the figures are the medians of their ratios, and the most writes."""
+with one endpoint that changed, for which writes to the kernel are counted. {ROUNDS} rounds; figures are medians of their ratios, and the most writes."""
 
 
 def measure() -> Measurement:
