@@ -15,7 +15,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from northgate_fuzz import cases, grammar, hostile, wishes
+from northgate_fuzz import api, balancing, cases, grammar, hostile, wishes
 
 from ansible_collections.northgate.edge.plugins.module_utils._core import codec, syntax
 from ansible_collections.northgate.edge.plugins.module_utils._core.decide import ingress_state
@@ -102,6 +102,41 @@ def test_hostile_objects_are_served_or_quarantined(tmp_path_factory, pem):
 
     check()
     router.flush()
+
+
+def balanced(services, slices, nodes):
+    """What is observed of a hostile tenant's objects beside a good service."""
+    objects = {"services": [*services, balancing.service("good")], "endpointslices": slices, "nodes": nodes}
+    return api.observed("alpha", objects, [balancing.POOL])
+
+
+def test_hostile_services_and_nodes_are_served_held_or_quarantined():
+    @cases()
+    @given(balancing.objects, seeds, st.integers(1, 10))
+    def check(objects, seed, number):
+        found = balanced(*hostile.spoiled(objects, seed, number))
+        balancing.check(found.snapshot)
+        assert all(str(one).isprintable() and len(str(one)) < 2000 for one in found.snapshot.quarantined)
+        assert not {one.name: one.held for one in found.snapshot.services}["good"]
+        assert "demo/good" in json.loads(found.services.dump())["statuses"]
+
+    check()
+
+
+def test_edited_services_and_nodes_are_refused_or_harmless():
+    @cases()
+    @given(balancing.objects, seeds, st.integers(1, 2))
+    def check(objects, seed, number):
+        document = json.loads(codec.dump(balanced(*objects).snapshot))
+        only = {key: document[key] for key in ("services", "nodes")}
+        edited = {**document, **dict(zip(only, hostile.spoiled(list(only.values()), seed, number)))}
+        try:
+            snapshot = codec.load(json.dumps(edited).encode(), "an edited file")
+        except SnapshotError:
+            return
+        balancing.check(replace(snapshot, services=tuple(sorted(snapshot.services)), nodes=tuple(sorted(snapshot.nodes))))
+
+    check()
 
 
 def test_an_edited_snapshot_is_refused_or_harmless(tmp_path_factory, pem):

@@ -25,6 +25,7 @@ FAMILY_POLICIES = (SINGLE_STACK, PREFER_DUAL_STACK, REQUIRE_DUAL_STACK)
 MAX_AFFINITY = 86400
 
 _KEY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_TIME = re.compile(r"[0-9TZ:-]{0,20}")
 # A stranger must not send traffic to the router itself, or to more than one host.
 _NO_HOST = ("0.", "127.", "169.254.", "fe8", "fe9", "fea", "feb", "ff")
 
@@ -189,6 +190,8 @@ class Service:
     def __post_init__(self) -> None:
         syntax.dns_label(self.namespace, "metadata.namespace")
         syntax.dns_label(self.name, "metadata.name")
+        if not _TIME.fullmatch(self.created):
+            raise InvalidValue("metadata.creationTimestamp", f"{syntax.shown(self.created)} is no time in UTC")
         _check_labels(self.labels)
         _check_one_of_each_family(self.cluster_ips, "spec.clusterIPs")
         _check_addresses(self.addresses, "status.loadBalancer.ingress")

@@ -10,6 +10,7 @@ import re
 import typing as t
 from dataclasses import replace
 
+from ansible_collections.northgate.edge.plugins.module_utils._core.address_pools import AddressPool
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Pool, Snapshot
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes import observe
 from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.sources import ClusterSource
@@ -43,9 +44,14 @@ class API:
         return self._objects.get("secrets", {}).get(f"{namespace}/{name}", 404)
 
 
+def observed(cluster: str, objects: dict[str, t.Any], pools: t.Iterable[AddressPool] = (), **source: t.Any) -> observe.Observed:
+    """What is observed of ``objects``. ``source``: configuration of the cluster; ``pools`` are those of addresses for its services."""
+    return observe.observe(ClusterSource.parse(cluster, {"kubeconfig": "none", **source}, pools), API(objects), 500)  # type: ignore[arg-type]
+
+
 def snapshot(cluster: str, objects: dict[str, t.Any], **source: t.Any) -> Snapshot:
-    """What is observed of ``objects``. ``source``: configuration of the cluster."""
-    return observe.observe(ClusterSource.parse(cluster, {"kubeconfig": "none", **source}), API(objects), 500).snapshot  # type: ignore[arg-type]
+    """The same of ingresses alone, as a snapshot."""
+    return observed(cluster, objects, **source).snapshot
 
 
 def on_loopback(pool: Pool) -> Pool:

@@ -36,6 +36,7 @@ SERVICE = {"namespace": "demo", "name": "mail", "created": "2026-01-01T00:00:00Z
         (AddressRequest, {"policy": ""}, "spec.ipFamilyPolicy: '' is not one of"),
         (Service, {**SERVICE, "namespace": ".."}, "metadata.namespace"),
         (Service, {**SERVICE, "name": "a.b"}, "metadata.name"),
+        (Service, {**SERVICE, "created": "2026\n"}, "metadata.creationTimestamp: '2026\\\\n' is no time"),
         (Service, {**SERVICE, "cluster_ips": ("None",)}, "spec.clusterIPs: 'None' is no IP address"),
         (Service, {**SERVICE, "cluster_ips": ("10.0.0.1", "10.0.0.2")}, "spec.clusterIPs: .* more than one"),
         (Service, {**SERVICE, "addresses": ("0.0.0.0",)}, "status.loadBalancer.ingress: 0.0.0.0 is no address"),
