@@ -145,6 +145,36 @@ def test_silence_ends_either():
     assert (result["ended"], result["messages"], result["lost"] >= 2) == ("timeout", 1, True)
 
 
+class Mirror:
+    """A socket to a pod that answers what was sent last."""
+
+    def __init__(self):
+        self.sent = []
+
+    def send(self, data):
+        self.sent.append(data)
+
+    def recv(self, _size):
+        return said("a", self.sent[-1].decode().strip())
+
+    def close(self):
+        pass
+
+
+def test_patience_is_with_each_message_and_not_with_the_stream():
+    talking = Stream(7, Target("tcp", "192.0.2.1", 1), interval=1.0, patience=5.0)
+    talking.socket, talking.state = Mirror(), stream.TALKING
+    for second in range(20):
+        assert talking.due() == float(second)
+        talking.tick(float(second))
+        talking.readable(second + 0.25)
+    assert (talking.is_over, talking.messages, talking.longest) == (False, 20, 0.25)
+    talking.tick(20.0)
+    assert talking.due() == 25.0
+    talking.tick(25.0)
+    assert (talking.why, talking.result(10.0)["ended_at"]) == ("timeout", 15.0)
+
+
 def free(protocol):
     """A target where nobody listens; the socket keeps the port from others."""
     opened = socket.socket(socket.AF_INET, *stream.PROTOCOLS[protocol])
