@@ -21,6 +21,8 @@ def spread(parts: dict[str, list[Destination]], shares: dict[str, Share]) -> tup
 
     A cluster in mode drain gets nothing, one in standby only where no active one has a destination.
     """
+    if len(parts) == 1 and not any(d.weight > 1 for found in parts.values() for d in found):
+        return tuple(sorted(*parts.values()))  # Mostly, and there may be thousands.
     modes = {cluster: shares.get(cluster, Share()) for cluster in parts}
     for mode in (ACTIVE, STANDBY):
         chosen = {cluster: found for cluster, found in parts.items() if found and modes[cluster].mode == mode}

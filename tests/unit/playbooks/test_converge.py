@@ -13,17 +13,34 @@ import subprocess
 import pytest
 import yaml
 
-from ansible_collections.northgate.edge.plugins.modules import haproxy_ingress, service_addresses
+from ansible_collections.northgate.edge.plugins.modules import haproxy_ingress, ipvs_services, service_addresses
 
 PLAY = yaml.safe_load((pathlib.Path(__file__).parents[3] / "playbooks" / "converge.yml").read_text("utf-8"))[0]
 # Where things are on a router is as the roles made it.
-_AS_INSTALLED = {"config_dir", "socket", "master_socket", "state_dir", "lock_timeout"}
+_AS_INSTALLED = {"config_dir", "socket", "master_socket", "state_dir", "lock_timeout", "rules_file", "sources_file"}
 
 
 def test_every_choice_of_the_operator_can_be_made_in_the_inventory():
     options = set(yaml.safe_load(haproxy_ingress.DOCUMENTATION)["options"]) | {"clusters", "snapshots"}
     (task,) = (task["northgate.edge.haproxy_ingress"] for task in PLAY["tasks"] if "northgate.edge.haproxy_ingress" in task)
     assert set(task) == options - _AS_INSTALLED
+
+
+def test_services_converge_after_ingress_where_there_are_pools_with_the_python_that_has_pyroute2():
+    names = [name for task in PLAY["tasks"] for name in task if name.startswith("northgate.edge.")]
+    assert names.index("northgate.edge.haproxy_ingress") < names.index("northgate.edge.ipvs_services") < names.index("northgate.edge.ingress_status")
+    task = PLAY["tasks"][names.index("northgate.edge.ipvs_services")]
+    options = set(yaml.safe_load(ipvs_services.DOCUMENTATION)["options"]) | {"clusters", "snapshots"}
+    assert set(task["northgate.edge.ipvs_services"]) == options - _AS_INSTALLED
+    assert task["when"] == "northgate_address_pools | default({}) | length > 0"
+    assert task["vars"] == {"ansible_python_interpreter": "{{ northgate_ipvs_python | default('/opt/northgate/bin/python') }}"}
+
+
+def test_routers_learn_of_clusters_how_to_forward_and_nothing_else(groups):
+    (task,) = (task["northgate.edge.ipvs_services"] for task in PLAY["tasks"] if "northgate.edge.ipvs_services" in task)
+    clusters = {"alpha": {"kubeconfig": "/secret", "forwarding": "tunnel", "tunnel_port": 6081}, "beta": None, "gamma": {}}
+    shown = groups(northgate_router_groups={}, northgate_clusters=clusters, shown=task["forwarding"])
+    assert shown == {"alpha": {"forwarding": "tunnel", "tunnel_port": 6081}, "beta": {}, "gamma": {}}
 
 
 def test_services_get_addresses_after_the_observation_and_before_routers_converge_where_there_are_pools():
@@ -42,9 +59,10 @@ def test_services_get_addresses_after_the_observation_and_before_routers_converg
 def groups(tmp_path):
     """The router groups as the tasks see them, from variables of the inventory."""
 
-    def evaluate(**variables):
+    def evaluate(shown="{{ northgate_groups }}", **variables):
         path = tmp_path / "play.json"
-        show = {"ansible.builtin.copy": {"content": "{{ northgate_groups | to_json }}", "dest": str(tmp_path / "groups")}, "delegate_to": "localhost"}
+        content = shown.strip().removesuffix("}}") + "| to_json }}"
+        show = {"ansible.builtin.copy": {"content": content, "dest": str(tmp_path / "groups")}, "delegate_to": "localhost"}
         own = {name: value for name, value in PLAY["vars"].items() if name.startswith("northgate_group")}
         path.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "connection": "local", "vars": own, "tasks": [show]}]))
         extra = ["-e", json.dumps(variables)]

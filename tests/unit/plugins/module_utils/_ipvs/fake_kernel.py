@@ -109,9 +109,16 @@ class FakeKernel:
         return 0
 
     def proc(self):
-        lines = ["IP Virtual Server version 1.2.1 (size=4096)", "Prot LocalAddress:Port Scheduler Flags", "  -> RemoteAddress:Port Forward Weight ActiveConn InActConn"]
+        lines = [
+            "IP Virtual Server version 1.2.1 (size=4096)",
+            "Prot LocalAddress:Port Scheduler Flags",
+            "  -> RemoteAddress:Port Forward Weight ActiveConn InActConn",
+        ]
         for frontend, (service, destinations) in self.services.items():
-            lines.append(f"{frontend.protocol}  {_hex(frontend.address, frontend.port)} {service.scheduler} " + ("persistent 300 FFFFFFFF" if service.persistence else ""))
+            lines.append(
+                f"{frontend.protocol}  {_hex(frontend.address, frontend.port)} {service.scheduler} "
+                + ("persistent 300 FFFFFFFF" if service.persistence else "")
+            )
             for d in reversed(destinations.values()):
                 active = self.connections.get((frontend, d.key), 0)
                 lines.append(f"  -> {_hex(d.address, d.port)}      {_METHODS[d.method]:<7} {d.weight:<6} {active:<10} {0:<10}")

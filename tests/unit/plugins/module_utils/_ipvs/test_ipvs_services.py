@@ -223,7 +223,9 @@ def test_one_changed_endpoint_among_many_takes_few_writes(router):
 
 def test_what_the_kernel_refuses_is_named_with_a_hint_and_hinders_nothing_else(router):
     router.fake.unknown = ("mh",)
-    with pytest.raises(ConvergeError, match=r"IPVS refused 2 commands: add TCP 203.0.113.1:80: No such file or directory; add destination .*ip_vs_mh: the role ipvs"):
+    with pytest.raises(
+        ConvergeError, match=r"IPVS refused 2 commands: add TCP 203.0.113.1:80: No such file or directory; add destination .*ip_vs_mh: the role ipvs"
+    ):
         router.run({WEB: mh("10.0.0.1"), DNS: VirtualService("rr", (), 0, direct("10.0.0.1", port=53))})
     assert set(router.fake.table()) == {DNS}
 
@@ -256,7 +258,9 @@ def test_a_table_of_source_ranges_that_somebody_removed_or_changed_is_loaded_aga
     router.run({WEB: mh("10.0.0.1")}, restricted)
     for text in (None, "table inet northgate_sources {}", sources.render({WEB: ()})):
         router.nft.text = text
-        assert [str(s) for s in router.run({WEB: mh("10.0.0.1")}, restricted).plan.steps] == ["load table inet northgate_sources: 1 frontends have source ranges"]
+        assert [str(s) for s in router.run({WEB: mh("10.0.0.1")}, restricted).plan.steps] == [
+            "load table inet northgate_sources: 1 frontends have source ranges"
+        ]
         assert router.nft.text == sources.render(restricted)
 
 
