@@ -51,8 +51,7 @@ class Claim(t.NamedTuple):
 
     def merges(self, other: Claim) -> bool:
         """Whether both may have one port of one address: a service that several clusters offer together."""
-        same = self.service.full_name == other.service.full_name and self.key == other.key
-        return bool(self.key) and same and self.cluster != other.cluster
+        return self.cluster != other.cluster and self.service.is_offered_with(other.service)
 
 
 @dataclass(frozen=True, order=True)

@@ -101,7 +101,7 @@ class _Decision:
         merged, clusters = [first], {first.snapshot.cluster}
         for claim in claims[1:]:
             by = f"{frontend} belongs to {first.service} of cluster {first.snapshot.cluster}, which is older"
-            if claim.snapshot.cluster in clusters or not _share(first.service, claim.service):
+            if claim.snapshot.cluster in clusters or not first.service.is_offered_with(claim.service):
                 self.quarantined.add(claim.refused(by))
             elif claim.service.source_ranges != first.service.source_ranges:
                 # Nobody can say beforehand which cluster gets a packet: it would be let in where it is not wanted.
@@ -125,10 +125,6 @@ class _Decision:
             # Else a tenant reaches what listens on the router, or sends packets round in circles.
             self.quarantined.add(claim.refused(f"its destination {refused.address} is an address of the router or of a pool", "endpoints"))
         return allowed
-
-
-def _share(one: Service, other: Service) -> bool:
-    return one.full_name == other.full_name and bool(one.request.sharing_key) and one.request.sharing_key == other.request.sharing_key
 
 
 def _of_family(networks: tuple[str, ...], of_family: int) -> tuple[str, ...]:

@@ -220,5 +220,10 @@ class Service:
         """NAMESPACE/NAME."""
         return f"{self.namespace}/{self.name}"
 
+    def is_offered_with(self, other: Service) -> bool:
+        """Whether services of two clusters are one that both offer: they may have the same ports of an address."""
+        key = self.request.sharing_key
+        return bool(key) and key == other.request.sharing_key and self.full_name == other.full_name
+
     def __str__(self) -> str:
         return f"Service {self.full_name}"
