@@ -44,8 +44,8 @@ options:
     required: true
   pools:
     description:
-      - The pools of addresses for LoadBalancer services by name. Only C(clusters) counts here, the names of the clusters whose services may
-        have addresses of the pool (all clusters without it).
+      - The pools of addresses for LoadBalancer services by name, as M(northgate.edge.service_addresses) takes them. All of them are checked, but
+        only C(clusters) counts here, the names of the clusters whose services may have addresses of the pool (all clusters without it).
       - A cluster without any pool is asked neither for its nodes nor for all its Services.
     type: dict
     default: {}
