@@ -106,7 +106,7 @@ def keep(directory: str, plan: Plan, outcomes: dict[str, Outcome]) -> None:
 
 
 def _with_changes(snapshot: Snapshot, changes: t.Iterable[Change]) -> Snapshot:
-    after = {change.name: in_order(set(status_addresses(change.after))) for change in changes if change.ours}
+    after = {change.name: in_order(set(status_addresses(change.after))) for change in changes}
     services = (replace(s, addresses=after[s.full_name]) if s.full_name in after else s for s in snapshot.services)
     return replace(snapshot, services=tuple(services))
 

@@ -95,7 +95,7 @@ def test_files_get_what_was_written_and_nothing_else(site):
     assert {s.name: s.addresses for s in site.snapshot().services} == {"new": (), "other": ("192.0.2.3", "198.51.100.1")}
     # What is left to do is what was not written; that which is released is free now.
     assert changes(site.plan()) == [f"alpha: web/new: none -> {V4}"]
-    assert site.plan().assignment.used == {"public": 2}
+    assert site.plan().assignment.used == {"public": 2} and site.plan().observed["alpha"].statuses.released == {}
 
 
 @pytest.mark.parametrize("missing", ["beta.json", "beta.services.json"])

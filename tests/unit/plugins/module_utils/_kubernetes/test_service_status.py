@@ -178,7 +178,8 @@ def test_an_event_is_written_for_each_problem_and_one_that_is_there_is_well(api)
     assert bodies[0]["involvedObject"]["uid"] == "u" and "stranger" not in str(bodies)
     assert (outcome.failed, outcome.warning, outcome.changes) == ("", "", ())
     api.answers = {"post": RequestFailed("already exists", 409)}
-    assert write(problems=[problem()]).warning == ""
+    api.requests.clear()
+    assert write(problems=[problem(), problem("another")]).warning == "" and len(api.written("post")) == 2
 
 
 def test_events_that_can_not_be_written_only_warn(api):
