@@ -54,8 +54,8 @@ class ShippingAction(ActionBase):
             self._remove_tmp_path(self._connection._shell.tmpdir)
 
     def _last(self, task_vars: dict[str, t.Any]) -> str:
-        """The file on the controller that says which documents the last run shipped, for this host and state_dir."""
-        name = json.dumps([str(task_vars.get("inventory_hostname")), str(self._task.args.get("state_dir"))])
+        """The file on the controller that says which documents the last run of this module shipped, for this host and state_dir."""
+        name = json.dumps([str(task_vars.get("inventory_hostname")), str(self._task.args.get("state_dir")), self._task.action])
         return os.path.join(_path(self._task.args.get("snapshots")), ".shipped", hashlib.sha256(name.encode()).hexdigest())
 
     def _documents(self, arguments: dict[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, bytes]]:

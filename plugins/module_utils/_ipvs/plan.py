@@ -45,7 +45,7 @@ def draining(current: Table, wanted: Services, known: dict[Key, Drain], now: int
     found = {}
     for frontend, service in wanted.items():
         of_kernel = current.get(frontend)
-        if of_kernel is None or frontend.protocol == "UDP":
+        if of_kernel is None or of_kernel.service == service or frontend.protocol == "UDP":
             continue
         keys = {d.key for d in service.destinations}
         for d in of_kernel.service.destinations:

@@ -85,7 +85,8 @@ def complete(table: Table, services: t.Iterable[tuple[Frontend, VirtualService]]
     for frontend, of_netlink in services:
         if frontend in table:
             known = table[frontend]
-            table[frontend] = Known(replace(of_netlink, destinations=known.service.destinations), known.connections)
+            service = VirtualService(of_netlink.scheduler, of_netlink.flags, of_netlink.persistence, known.service.destinations)
+            table[frontend] = Known(service, known.connections)
 
 
 def with_tunnels(table: Table, tunnels: t.Callable[[Frontend], list[Destination]]) -> None:

@@ -29,7 +29,6 @@ from ansible_collections.northgate.edge.plugins.module_utils._ipvs.sources impor
 from ansible_collections.northgate.edge.plugins.module_utils._module.sync import converge
 
 POOLS = Prefixes(["203.0.113.0/24", "2001:db8:100::/64"])
-EVERYTHING = Prefixes(["0.0.0.0/0", "::/0"])
 FOREIGN = ["-A -t 192.0.2.77:80 -s rr", "-a -t 192.0.2.77:80 -r 10.99.0.1:80 -m -w 7"]
 METHODS = (("direct", "", 0), ("masquerade", "", 0), ("tunnel", "ipip", 0), ("tunnel", "gue", 6080))
 SCHEDULERS = (("mh", ("mh-fallback", "mh-port")), ("mh", ("mh-fallback",)), ("rr", ()), ("wrr", ()), ("lc", ()), ("sh", ("sh-fallback", "sh-port")))
@@ -49,10 +48,10 @@ def service(chance: random.Random, address: str) -> VirtualService:
     return VirtualService(*chance.choice(SCHEDULERS), chance.choice((0, 0, 300)), tuple(sorted(found)))
 
 
-def step(directory: str, wanted: dict[Frontend, VirtualService]) -> None:
+def step(kernel: Kernel, directory: str, wanted: dict[Frontend, VirtualService]) -> None:
     """One run, as the module makes it; the next has nothing to do."""
     memory = Memory(directory)
-    adapter = ServicesAdapter(POOLS, Files(f"{directory}/rules", f"{directory}/sources"), memory, Kernel(), Nft(), 0, 3600)
+    adapter = ServicesAdapter(POOLS, Files(f"{directory}/rules", f"{directory}/sources"), memory, kernel, Nft(), 0, 3600)
     ordered = {key: wanted[key] for key in sorted(wanted)}
     converge(adapter, lambda current: adapter.wanted(current, BalanceState(ordered)), check_mode=False)
     again = converge(adapter, lambda current: adapter.wanted(current, BalanceState(ordered)), check_mode=True)
@@ -60,9 +59,9 @@ def step(directory: str, wanted: dict[Frontend, VirtualService]) -> None:
         raise AssertionError(f"a second run would do {[str(s) for s in again.plan.steps]}")
 
 
-def differences(wanted: dict[Frontend, VirtualService]) -> list[str]:
+def differences(kernel: Kernel, wanted: dict[Frontend, VirtualService]) -> list[str]:
     """What the kernel (in the order of its lists) and ipvsadm tell otherwise."""
-    found = {key: known.service for key, known in Kernel().table(POOLS).items()}
+    found = {key: known.service for key, known in kernel.table(POOLS).items()}
     told = [
         f"{key}: netlink tells {found.get(key)} instead of {wanted.get(key)}"
         for key in found.keys() | wanted.keys()
@@ -92,7 +91,7 @@ def main() -> int:
     parser.add_argument("--services", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    chance = random.Random(arguments.seed)
+    chance, kernel = random.Random(arguments.seed), Kernel()
     subprocess.run(["ipvsadm", "-R"], input="\n".join(FOREIGN) + "\n", text=True, check=True)
     wanted: dict[Frontend, VirtualService] = {}
     created = deleted = steps = 0
@@ -109,9 +108,9 @@ def main() -> int:
             else:
                 del wanted[chance.choice(sorted(wanted))]
                 deleted += 1
-            step(directory, wanted)
+            step(kernel, directory, wanted)
             steps += 1
-            told = differences(wanted)
+            told = differences(kernel, wanted)
     subprocess.run(["ipvsadm", "-D", "-t", "192.0.2.77:80"], check=True)
     json.dump({"seed": arguments.seed, "steps": steps, "created": created, "deleted": deleted, "differences": told}, sys.stdout)
     print()
