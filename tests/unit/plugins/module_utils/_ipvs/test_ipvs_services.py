@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 
@@ -206,6 +207,21 @@ def test_a_draining_destination_that_is_moved_or_comes_back_has_its_weight(route
     assert router.fake.normal[(WEB, ("10.0.0.3", 80))] == 5
     router.run({WEB: mh("10.0.0.1", "10.0.0.2", "10.0.0.3", weight=5)})
     assert router.fake.table()[WEB].destinations[2].weight == 5
+
+
+def test_a_draining_destination_is_not_lost_where_a_run_is_killed_while_it_moves(tmp_path_factory, monkeypatch, fake_kernel):
+    monkeypatch.setattr(kernels, "BATCH", 1)
+    for writes in range(8):
+        router = Router(tmp_path_factory.mktemp("router"), fake_kernel.FakeKernel())
+        router.run({WEB: mh("10.0.0.2", "10.0.0.3")})
+        router.fake.connections[(WEB, ("10.0.0.3", 80))] = 1
+        router.run({WEB: mh("10.0.0.2")})
+        router.fake.dies_at = router.fake.sent + writes
+        with contextlib.suppress(fake_kernel.Killed):
+            router.run({WEB: mh("10.0.0.1", "10.0.0.2")})
+        router.fake.dies_at = None
+        router.run({WEB: mh("10.0.0.1", "10.0.0.2")})
+        assert [(d.address, d.weight) for d in router.fake.table()[WEB].destinations] == [("10.0.0.1", 1), ("10.0.0.2", 1), ("10.0.0.3", 0)]
 
 
 def test_one_changed_endpoint_among_many_takes_few_writes(router):
