@@ -71,7 +71,8 @@ def through(router: str, *addresses: str) -> Iterator[None]:
 def outside_addresses(router: str) -> list[str]:
     """Return a router's addresses of both families where clients see it."""
     found = json.loads(lab("exec", router, "--", "ip", "-j", "address", "show", "dev", OUTSIDE, "scope", "global"))
-    return [entry["local"] for link in found for entry in link["addr_info"]]
+    # What the filters leave out is there as an empty object.
+    return [entry["local"] for link in found for entry in link.get("addr_info", ()) if entry]
 
 
 def give(host: str, interface: str, *addresses: str) -> None:
