@@ -21,6 +21,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -47,9 +48,11 @@ defaults ng_defaults
     timeout client 10s
     timeout server 10s
     timeout http-request 5s
-    option redispatch
-    retries 3
+    option redispatch 1
+    retries {retries}
 """
+# As the role has it, for the tests of what a dead pod costs.
+RETRIES = yaml.safe_load((Path(__file__).parents[2] / "roles/haproxy/defaults/main.yml").read_text())["haproxy_retries"]
 
 
 def wait_for(condition: t.Callable[[], t.Any], what: str, timeout: float = 20.0) -> t.Any:
@@ -69,7 +72,7 @@ class HAProxy:
         self.config_dir = root / "etc"
         (self.config_dir / "conf.d").mkdir(parents=True)
         (self.config_dir / "haproxy.cfg").write_text("")
-        (self.config_dir / "conf.d" / "00-northgate.cfg").write_text(BASE.format(root=root))
+        (self.config_dir / "conf.d" / "00-northgate.cfg").write_text(BASE.format(root=root, retries=RETRIES))
         self.http, self.https = free_port(), free_port()
         self.options = Options((f"127.0.0.1:{self.http}",), (f"127.0.0.1:{self.https}",))
         self.socket, self.master_socket = str(root / "worker.sock"), str(root / "master.sock")

@@ -162,6 +162,17 @@ def test_a_dead_pod_that_came_at_run_time_is_noticed_and_costs_no_request(haprox
     wait(lambda: re.search(state, haproxy.runtime.ask("show servers state")), "the health check")
 
 
+def test_all_pods_of_a_cluster_that_die_at_once_cost_no_request(haproxy, pods, cluster):
+    """Servers are asked in turn, so a request meets the dead ones of a cluster one after another."""
+    dying = [pods(f"alpha-{number}") for number in range(8)]
+    staying = [pods(f"beta-{number}") for number in range(2)]
+    haproxy.bring(*(cluster(name, [ROOT], [pod.port for pod in of]) for name, of in (("alpha", dying), ("beta", staying))))
+    assert len(haproxy.answered("shop.example.test", times=40)) == 10
+    for pod in dying:
+        pod.stop()
+    assert haproxy.answered("shop.example.test", times=40) == {"beta-0", "beta-1"}
+
+
 def test_a_backend_without_ready_pods_answers_503(haproxy, cluster):
     haproxy.bring(cluster("alpha", [ROOT], []))
     assert haproxy.get("shop.example.test")[0] == 503
