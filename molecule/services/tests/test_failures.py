@@ -137,10 +137,11 @@ def test_a_router_boots_while_every_api_is_down_and_forwards_before_any_run(addr
     eventually(lambda: next_hops("client", addresses[0]) == len(ROUTERS), 60, "r1's announcement")
     with through("r1", *addresses):
         eventually(lambda: set.union(*outcomes(*targets, times=4).values()) == {"alpha"}, 60, "services through r1")
-    assert sorted(lab("exec", "r1", "--", "ipvsadm", "-Sn").splitlines()) == sorted(rules.splitlines())
+    assert state("r1")["kernel"] == sorted(rules.splitlines())
     assert with_one == dict.fromkeys(targets, {"alpha"})
-    run = converge()
-    assert run.services("r1")["changed"] is False
+    converge()
+    # What had been draining has no connections since the boot; all else is as it was.
+    assert state("r1")["kernel"] == sorted(rule for rule in rules.splitlines() if not rule.endswith("-w 0"))
 
 
 @pytest.fixture(scope="module")
@@ -153,16 +154,27 @@ def killed_services():
     assert state("r1") == state("r2")
 
 
-# After Python's start on the router: while the module reads, plans or writes, or what ships snapshots runs.
-@pytest.mark.parametrize("seconds", [0.4, 1.3, 2.2])
+def converge_killed(seconds):
+    """A run whose module on r1 is killed so long after it began; False when it had ended before."""
+    with module_killed("r1", seconds) as killed:
+        try:
+            converge()
+        except LabFailed as error:
+            assert "r1" in str(error)
+    return bool(killed.output)
+
+
+# After Python's start on the router: while the module reads, plans or writes, or what ships snapshots runs. How fast the router is nobody knows.
+@pytest.mark.parametrize("seconds", [0.3, 0.7, 1.1])
 def test_a_run_that_is_killed_is_repaired_by_the_next_one(killed_services, seconds):
-    ports = range(10_000 + len(killed_services), 10_012 + len(killed_services))
-    names = [f"killed-{port}" for port in ports]
-    killed_services += names
-    clusters.apply("alpha", *(load_balancer(name, annotations={"allow_shared_ip": "killed"}, ports=(port,)) for name, port in zip(names, ports, strict=True)))
-    with module_killed("r1", seconds) as killed, pytest.raises(LabFailed, match="r1"):
-        converge()
-    assert killed.output, "the module had ended before"
+    killed = False
+    while not killed:
+        ports = range(10_000 + len(killed_services), 10_012 + len(killed_services))
+        names = [f"killed-{port}" for port in ports]
+        killed_services += names
+        clusters.apply("alpha", *(load_balancer(name, annotations={"allow_shared_ip": "killed"}, ports=(port,)) for name, port in zip(names, ports, strict=True)))
+        killed = converge_killed(seconds)
+        seconds /= 1.5
     converge()
     assert state("r1") == state("r2")
     added = [line for line in state("r1")["kernel"] if line.startswith("-A ") and any(f":{port} " in line for port in ports)]
@@ -172,6 +184,6 @@ def test_a_run_that_is_killed_is_repaired_by_the_next_one(killed_services, secon
 
 def state(router):
     """What the module keeps on a router: rules of the kernel and of the next boot, and the sources that may come in."""
-    script = "ipvsadm -Sn; echo ====; cat /etc/ipvsadm.rules; echo ====; nft list table inet northgate_sources"
+    script = "ipvsadm -Sn; echo ====; cat /etc/ipvsadm.rules; echo ====; nft list table inet northgate_sources 2>&1 || true"
     kernel, boot, sources = lab("exec", router, "--", "sh", "-c", script).split("====\n")
     return {"kernel": sorted(kernel.splitlines()), "boot": sorted(boot.splitlines()), "sources": sources}

@@ -16,7 +16,7 @@ import os
 import shutil
 import typing as t
 
-from .._io.atomic import write
+from .._io.atomic import rename, write
 from .layout import CONFIG, FILES
 
 _KEPT = 2
@@ -73,7 +73,7 @@ class Store:
             target += "-again"
         temporary = os.path.join(self._generations, ".new")
         self.write_texts(temporary, texts)
-        os.rename(temporary, target)
+        rename(temporary, target)
         return target
 
     def write_texts(self, directory: str, texts: dict[str, str]) -> None:
@@ -115,4 +115,4 @@ def _link(target: str, path: str) -> None:
     if os.path.lexists(temporary):
         os.unlink(temporary)
     os.symlink(target, temporary)
-    os.rename(temporary, path)
+    rename(temporary, path)
