@@ -4,13 +4,9 @@
 """Masquerading to pods and to NodePorts, which no cluster of the lab is set to otherwise."""
 from __future__ import annotations
 
-import copy
-import json
-
 import pytest
-import yaml
 from driver import clusters, services
-from driver.command import CONFIRMED, ROUTERS, STATE, converge, lab
+from driver.command import CONFIRMED, ROUTERS, converge, lab
 from driver.routing import through
 from driver.services import PORT, load_balancer
 from driver.streams import PROTOCOLS, outcomes, target
@@ -31,12 +27,7 @@ def addresses():
 @pytest.fixture(params=["pods", "node_ports"])
 def way(request, addresses, tmp_path):
     """Where beta's services are masqueraded to, for one test."""
-    known = yaml.safe_load((STATE / "inventory.yml").read_text("utf-8"))["all"]["vars"]["northgate_clusters"]
-    changed = copy.deepcopy(known)
-    changed["beta"] |= {"forwarding": "masquerade", "masquerade_to": request.param}
-    file = tmp_path / "clusters.json"
-    file.write_text(json.dumps({"northgate_clusters": changed}), encoding="utf-8")
-    converge("-e", f"@{file}")
+    converge(*services.changed(tmp_path / "clusters.json", "beta", forwarding="masquerade", masquerade_to=request.param))
     return request.param
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import replace
 
 from .balance_model import Destination
 from .desired import ACTIVE, STANDBY, Share
@@ -33,7 +32,7 @@ def spread(parts: dict[str, list[Destination]], shares: dict[str, Share]) -> tup
     for cluster, found in chosen.items():
         natural = sum(d.weight for d in found)
         part = modes[cluster].weight or natural
-        weighted += [replace(d, weight=d.weight * part * (common // natural)) for d in found]
+        weighted += [d._replace(weight=d.weight * part * (common // natural)) for d in found]
     return _small(weighted)
 
 
@@ -47,4 +46,4 @@ def _small(found: list[Destination]) -> tuple[Destination, ...]:
     for d in found:
         weights[d.key] += max(1, round(d.weight / scale))
     by_key = {d.key: d for d in sorted(found, reverse=True)}
-    return tuple(sorted(replace(d, weight=weights[key]) for key, d in by_key.items()))
+    return tuple(sorted(d._replace(weight=weights[key]) for key, d in by_key.items()))

@@ -10,7 +10,6 @@ Lines of services outside our pools are the administrator's and stay as they are
 from __future__ import annotations
 
 import typing as t
-from dataclasses import replace
 
 from .._core.balance_model import DIRECT, GUE, IPIP, MASQUERADE, TUNNEL, Destination, Frontend, VirtualService, where
 from .plan import Drain, Key, Services
@@ -65,7 +64,7 @@ def parse(text: str) -> tuple[Services, dict[Key, Drain]]:
         if command == "-e":
             drains[(frontend, found.key)] = Drain(0, before[-1].weight)
             before = before[:-1]
-        services[frontend] = replace(services[frontend], destinations=(*before, found))
+        services[frontend] = services[frontend]._replace(destinations=(*before, found))
     return services, drains
 
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from .._core.balance_model import HASHING, Destination, Frontend, VirtualService
 from .codec import DEL_DEST, DEL_SERVICE, NEW_DEST, NEW_SERVICE, SET_DEST, SET_SERVICE, Operation
@@ -62,7 +62,7 @@ def with_draining(current: Table, wanted: Services, drains: dict[Key, Drain]) ->
     for frontend, key in drains:
         (leaving,) = (d for d in current[frontend].service.destinations if d.key == key)
         service = found[frontend]
-        found[frontend] = replace(service, destinations=tuple(sorted((*service.destinations, replace(leaving, weight=0)))))
+        found[frontend] = service._replace(destinations=tuple(sorted((*service.destinations, leaving._replace(weight=0)))))
     return found
 
 
@@ -93,7 +93,7 @@ def _add(frontend: Frontend, destination: Destination, drains: dict[Key, Drain])
         return [Operation(NEW_DEST, frontend, None, destination)]
     drain = drains.get((frontend, destination.key), Drain(0))
     return [
-        Operation(NEW_DEST, frontend, None, replace(destination, weight=drain.weight)),
+        Operation(NEW_DEST, frontend, None, destination._replace(weight=drain.weight)),
         Operation(SET_DEST, frontend, None, destination),
     ]
 
@@ -101,7 +101,7 @@ def _add(frontend: Frontend, destination: Destination, drains: dict[Key, Drain])
 def _edit(frontend: Frontend, known: Known, service: VirtualService, drains: dict[Key, Drain]) -> Change:
     operations: list[Operation] = []
     reasons: list[str] = []
-    if replace(known.service, destinations=service.destinations) != service:
+    if known.service._replace(destinations=service.destinations) != service:
         operations.append(Operation(SET_SERVICE, frontend, service))
         reasons.append(f"{_shown(known.service)} becomes {_shown(service)}")
     before = {d.key: d for d in known.service.destinations}
@@ -146,6 +146,6 @@ def _shown(service: VirtualService) -> str:
 def _reason(known: Known, before: Destination, after: Destination) -> str:
     if not after.weight:
         return f"drain {after}: {known.connections[after.key]} connections are left"
-    if replace(before, weight=after.weight) == after:
+    if before._replace(weight=after.weight) == after:
         return f"weight {before.weight} of {after} becomes {after.weight}"
     return f"{before.method} to {after} becomes {after.method} {after.tunnel}".rstrip()

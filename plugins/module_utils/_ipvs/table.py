@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import socket
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from .._core.balance_model import DIRECT, MASQUERADE, TUNNEL, Destination, Frontend, VirtualService
 
@@ -95,4 +95,4 @@ def with_tunnels(table: Table, tunnels: t.Callable[[Frontend], list[Destination]
         if any(d.method == TUNNEL for d in known.service.destinations):
             by_key = {d.key: d for d in tunnels(frontend)}
             destinations = tuple(by_key.get(d.key, d) for d in known.service.destinations)
-            table[frontend] = Known(replace(known.service, destinations=destinations), known.connections)
+            table[frontend] = Known(known.service._replace(destinations=destinations), known.connections)

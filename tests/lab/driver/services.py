@@ -4,10 +4,16 @@
 """Services of type LoadBalancer: what a user would write, and what became of it."""
 from __future__ import annotations
 
+import copy
+import json
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from . import clusters
 from .clusters import NAMESPACE
+from .command import STATE
 
 PORT = 7000
 ALL = ("TCP", "UDP", "SCTP")
@@ -70,6 +76,15 @@ def nodes_of(cluster: str, app: str) -> dict[str, str]:
     ready = clusters.pods(cluster, NAMESPACE, app)
     items = clusters.get(cluster, "-n", NAMESPACE, "pods", "-l", f"app={app}")["items"]
     return {item["metadata"]["name"]: item["spec"]["nodeName"] for item in items if item["metadata"]["name"] in ready}
+
+
+def changed(file: Path, cluster: str, **settings: str) -> tuple[str, str]:
+    """Write a file in which a cluster has other settings than in the inventory; returns the options that make a playbook read it."""
+    known = yaml.safe_load((STATE / "inventory.yml").read_text("utf-8"))["all"]["vars"]["northgate_clusters"]
+    found = copy.deepcopy(known)
+    found[cluster] |= settings
+    file.write_text(json.dumps({"northgate_clusters": found}), encoding="utf-8")
+    return "-e", f"@{file}"
 
 
 def exclude(cluster: str, node: str, excluded: bool) -> None:

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,6 +122,19 @@ def test_each_check_is_idempotent_and_lets_no_control_character_or_space_through
             continue
         assert check(taken, "field") == taken
         assert taken.isascii() and taken.isprintable() and " " not in taken
+
+
+# Two bits of each group of IPv6, so that zeros stand together.
+SPARSE = st.lists(st.integers(0, 3), min_size=8, max_size=8).map(lambda groups: ipaddress.IPv6Address(sum(g << 16 * i for i, g in enumerate(groups))))
+
+
+@given(st.one_of(st.ip_addresses(), SPARSE))
+def test_an_address_is_written_as_the_standard_library_does(address):
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return
+    assert syntax.address(str(address), "field") == str(address)
+    if address.version == 6:
+        assert syntax.address(address.exploded, "field") == str(address)
 
 
 BLOCK = "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n"

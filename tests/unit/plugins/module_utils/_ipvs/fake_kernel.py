@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from dataclasses import replace
 
 from ansible_collections.northgate.edge.plugins.module_utils._ipvs import codec
 
@@ -128,11 +127,11 @@ class FakeKernel:
 
     def put(self, frontend, service):
         """A service as somebody else, or an earlier run, made it."""
-        self.services[frontend] = (replace(service, destinations=()), {d.key: d for d in service.destinations})
+        self.services[frontend] = (service._replace(destinations=()), {d.key: d for d in service.destinations})
 
     def table(self):
         """Frontend to service, with its destinations in the order in which they were added."""
-        return {f: replace(service, destinations=tuple(all_.values())) for f, (service, all_) in self.services.items()}
+        return {f: service._replace(destinations=tuple(all_.values())) for f, (service, all_) in self.services.items()}
 
 
 def _hex(address, port):

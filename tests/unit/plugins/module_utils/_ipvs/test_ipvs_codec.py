@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import pathlib
 import socket
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -122,7 +121,7 @@ def test_a_service_with_what_ours_never_have_differs_from_ours():
     assert service.persistence == 300 and service.flags == ()
     place = body.index(b"\x08\x00\x09\x00\xff\xff\xff\xff") + 7
     body[place] = 0
-    assert codec.parse_service(bytes(body)) == (frontend, replace(service, flags=("netmask",)))
+    assert codec.parse_service(bytes(body)) == (frontend, service._replace(flags=("netmask",)))
 
 
 @pytest.mark.parametrize("cut", [20, 30])

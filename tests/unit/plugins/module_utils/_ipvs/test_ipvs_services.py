@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -144,7 +143,7 @@ def test_a_run_that_is_killed_anywhere_is_repaired_by_the_next(tmp_path_factory,
         if service.scheduler in ("mh", "sh"):
             assert found == service
         else:
-            assert replace(found, destinations=tuple(sorted(found.destinations))) == replace(service, destinations=tuple(sorted(service.destinations)))
+            assert found._replace(destinations=tuple(sorted(found.destinations))) == service._replace(destinations=tuple(sorted(service.destinations)))
     assert other.rules == one.rules
     assert other.setting.read_text().strip() == "1"
 
