@@ -79,6 +79,7 @@ def address_family(address: str) -> int:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
+@lru_cache(maxsize=64)
 def flag_names(scheduler: str, flags: int) -> tuple[str, ...]:
     """The flags of a scheduler (and one-packet scheduling) as ipvsadm names them, sorted."""
     known = _SCHEDULER_FLAGS.get(scheduler, ())

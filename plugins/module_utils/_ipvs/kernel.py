@@ -80,35 +80,34 @@ class Netlink:
         return self._socket.recv(_RECEIVE)
 
 
-def read_proc() -> str:
-    """The kernel's table as text."""
+def read_proc() -> t.Iterator[str]:
+    """The kernel's table as lines of text."""
     try:
         with open(_PROC, encoding="ascii") as file:
-            return file.read()
+            yield from file
     except OSError as error:
         raise ConvergeError(f"{_PROC} can't be read: {error.strerror}", "Load the module ip_vs, as the role ipvs does") from error
 
 
 class Kernel:
-    """``connect`` opens the transport when it is first needed; ``proc`` reads the kernel's table as text. ``sends`` counts writes."""
+    """``connect`` opens the transport when it is first needed; ``proc`` reads the kernel's table as lines. ``sends`` counts writes."""
 
-    def __init__(self, connect: t.Callable[[], Transport] = Netlink, proc: t.Callable[[], str] = read_proc) -> None:
+    def __init__(self, connect: t.Callable[[], Transport] = Netlink, proc: t.Callable[[], t.Iterable[str]] = read_proc) -> None:
         self._connect, self._proc = connect, proc
         self._opened: Transport | None = None
         self._sequence = 0
         self.sends = 0
 
-    @property
-    def _transport(self) -> Transport:
+    def _connected(self) -> Transport:
         self._opened = self._opened or self._connect()
         return self._opened
 
     def table(self, ours: t.Container[str]) -> table.Table:
         """The services whose address is in ``ours``."""
         # The socket first: it says best what is amiss where there is no IPVS.
-        services = list(self._services())
+        self._connected()
         found = table.parse(self._proc(), ours)
-        table.complete(found, services)
+        table.complete(found, self._services())
         table.with_tunnels(found, self._destinations)
         return found
 
@@ -125,7 +124,7 @@ class Kernel:
 
     def _dump(self, request: bytes, what: str) -> t.Iterator[bytes]:
         number = self._next()
-        self._send(codec.message(self._transport.family, NLM_F_REQUEST | NLM_F_DUMP, number, request))
+        self._send(codec.message(self._connected().family, NLM_F_REQUEST | NLM_F_DUMP, number, request))
         while True:
             for kind, _flags, sequence, body in self._receive():
                 if sequence != number:
@@ -151,7 +150,7 @@ class Kernel:
         return failed
 
     def _batch(self, operations: t.Sequence[Operation]) -> list[Failure]:
-        family, numbers, data = self._transport.family, {}, []
+        family, numbers, data = self._connected().family, {}, []
         for operation in operations:
             number = self._next()
             numbers[number] = operation
@@ -179,13 +178,13 @@ class Kernel:
     def _send(self, data: bytes) -> None:
         self.sends += 1
         try:
-            self._transport.send(data)
+            self._connected().send(data)
         except OSError as error:
             raise ConvergeError(f"IPVS takes no commands: {error.strerror}", "Run it again; a repeated run repairs what is half done") from error
 
     def _receive(self) -> list[tuple[int, int, int, bytes]]:
         try:
-            return list(codec.messages(self._transport.receive()))
+            return list(codec.messages(self._connected().receive()))
         except (OSError, ValueError) as error:
             raise ConvergeError(f"answers of IPVS were lost: {error}", "Run it again; a repeated run repairs what is half done") from error
 

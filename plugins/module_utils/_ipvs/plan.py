@@ -49,7 +49,7 @@ def draining(current: Table, wanted: Services, known: dict[Key, Drain], now: int
             continue
         keys = {d.key for d in service.destinations}
         for d in of_kernel.service.destinations:
-            if d.key not in keys and of_kernel.connections[d.key]:
+            if d.key not in keys and d.key in of_kernel.connections:
                 drain = known.get((frontend, d.key)) or Drain(now, max(d.weight, 1))
                 if now - drain.since < limit:
                     found[(frontend, d.key)] = drain
@@ -145,7 +145,7 @@ def _shown(service: VirtualService) -> str:
 
 def _reason(known: Known, before: Destination, after: Destination) -> str:
     if not after.weight:
-        return f"drain {after}: {known.connections[after.key]} connections are left"
+        return f"drain {after}: {known.connections.get(after.key, 0)} connections are left"
     if before._replace(weight=after.weight) == after:
         return f"weight {before.weight} of {after} becomes {after.weight}"
     return f"{before.method} to {after} becomes {after.method} {after.tunnel}".rstrip()

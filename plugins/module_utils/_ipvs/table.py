@@ -22,7 +22,7 @@ _PROTOCOLS = ("TCP", "UDP", "SCTP")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A service in the kernel. ``connections`` (active and inactive ones) by key of destination.
+    """A service in the kernel. ``connections`` (active and inactive ones) by key of those destinations that have any.
 
     Unlike a wanted service's, the destinations are in the order in which they were added.
     """
@@ -47,7 +47,7 @@ class _Addresses(dict[str, tuple[str, int]]):
         return found
 
 
-def parse(text: str, ours: t.Container[str]) -> Table:
+def parse(lines: t.Iterable[str], ours: t.Container[str]) -> Table:
     """The services whose address is in ``ours``; all others, also those by firewall mark, are left out."""
     found: Table = {}
     addresses = _Addresses()
@@ -61,14 +61,15 @@ def parse(text: str, ours: t.Container[str]) -> Table:
             destinations.reverse()
             found[frontend] = Known(VirtualService(scheduler, (), 0, tuple(destinations)), connections)
 
-    for line in text.splitlines():
+    for line in lines:
         words = line.split()
         if words[:1] == ["->"]:
             if frontend is not None and len(words) == 6:
                 address, port = addresses[words[1]]
                 method = _METHODS.get(words[2], "local")
                 destinations.append(Destination(address, port, method, int(words[3])))
-                connections[(address, port)] = int(words[4]) + int(words[5])
+                if words[4:] != ["0", "0"]:
+                    connections[(address, port)] = int(words[4]) + int(words[5])
             continue
         close()
         frontend = None

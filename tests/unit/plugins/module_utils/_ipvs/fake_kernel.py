@@ -123,7 +123,7 @@ class FakeKernel:
                 lines.append(f"  -> {_hex(d.address, d.port)}      {_METHODS[d.method]:<7} {d.weight:<6} {active:<10} {0:<10}")
         lines.append("FWM  00000001 rr ")
         lines.append("  -> 0A000001:0000      Route   1      0          0         ")
-        return "\n".join(lines) + "\n"
+        return lines
 
     def put(self, frontend, service):
         """A service as somebody else, or an earlier run, made it."""
