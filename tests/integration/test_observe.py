@@ -330,7 +330,8 @@ def test_services_and_nodes_are_observed_where_a_pool_has_addresses(balancing):
 
 
 def test_without_the_permission_to_list_nodes_the_cluster_is_not_observed_and_the_way_out_is_told(balancing, tmp_path):
-    rules = [{"apiGroups": ["networking.k8s.io", "discovery.k8s.io", ""], "resources": ["ingresses", "ingressclasses", "services", "endpointslices"], "verbs": ["list"]}]
+    resources = ["ingresses", "ingressclasses", "services", "endpointslices"]
+    rules = [{"apiGroups": ["networking.k8s.io", "discovery.k8s.io", ""], "resources": resources, "verbs": ["list"]}]
     group = "rbac.authorization.k8s.io"
     binding = {"roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "no-nodes"}, "subjects": [{"apiGroup": group, "kind": "User", "name": "nobody"}]}
     balancing.apply(

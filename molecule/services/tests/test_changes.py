@@ -24,7 +24,7 @@ def capacity(family):
     pool = yaml.safe_load((STATE / "inventory.yml").read_text("utf-8"))["all"]["vars"]["northgate_address_pools"][NARROW]
     count = 0
     for text in pool["addresses"]:
-        first, _, last = text.partition("-")
+        first, _hyphen, last = text.partition("-")
         if last:
             ends = [ipaddress.ip_address(end) for end in (first, last)]
             count += int(ends[1]) - int(ends[0]) + 1 if ends[0].version == family else 0

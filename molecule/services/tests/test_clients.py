@@ -65,7 +65,7 @@ def test_a_service_of_both_clusters_is_spread_over_their_pods(offered):
 def test_pods_see_the_clients_address_also_out_of_a_tunnel(offered):
     answers = ask(*targets(offered["alpha", "tunnelled"]))
     seen = [answer.get("error") or answer["client"].rpartition(":")[0].strip("[]").removeprefix("::ffff:") for answer in answers]
-    assert seen == [address for address in CLIENT for _ in PROTOCOLS]
+    assert seen == [address for address in CLIENT for _protocol in PROTOCOLS]
 
 
 def test_tunnels_carry_what_does_not_fit_into_a_packet(offered):

@@ -172,7 +172,8 @@ def test_a_run_that_is_killed_is_repaired_by_the_next_one(killed_services, secon
         ports = range(10_000 + len(killed_services), 10_012 + len(killed_services))
         names = [f"killed-{port}" for port in ports]
         killed_services += names
-        clusters.apply("alpha", *(load_balancer(name, annotations={"allow_shared_ip": "killed"}, ports=(port,)) for name, port in zip(names, ports, strict=True)))
+        clusters.apply("alpha", *(
+            load_balancer(name, annotations={"allow_shared_ip": "killed"}, ports=(port,)) for name, port in zip(names, ports, strict=True)))
         killed = converge_killed(seconds)
         seconds /= 1.5
     converge()

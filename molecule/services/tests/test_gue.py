@@ -43,7 +43,8 @@ def test_every_protocol_and_family_through_each_router(addresses):
             seen[router] = outcomes(*targets, times=3)
     assert seen == dict.fromkeys(ROUTERS, dict.fromkeys(targets, {"alpha"}))
     answers = ask(*targets)
-    assert [answer["client"].rpartition(":")[0].strip("[]").removeprefix("::ffff:") for answer in answers] == [a for a in CLIENT for _ in PROTOCOLS]
+    seen = [answer["client"].rpartition(":")[0].strip("[]").removeprefix("::ffff:") for answer in answers]
+    assert seen == [address for address in CLIENT for _protocol in PROTOCOLS]
 
 
 def test_what_does_not_fit_into_a_packet(addresses):

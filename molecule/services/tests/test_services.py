@@ -35,7 +35,7 @@ def test_each_service_has_an_address_of_its_own_in_each_family(addresses):
 
 
 def test_the_client_reaches_each_of_them_by_every_protocol_through_each_router(addresses, router):
-    targets = {target(protocol, address, PORT): {cluster} for (cluster, _), found in addresses.items() for address in found for protocol in PROTOCOLS}
+    targets = {target(protocol, address, PORT): {cluster} for (cluster, _name), found in addresses.items() for address in found for protocol in PROTOCOLS}
     with through(router, *(address for found in addresses.values() for address in found)):
         assert outcomes(*targets) == targets
 
@@ -48,7 +48,7 @@ def test_the_client_is_routed_to_the_pools_over_both_routers(eventually):
 def test_a_pod_sees_the_clients_address(addresses, name):
     answers = ask(*(target(protocol, address, PORT) for address in addresses[name] for protocol in PROTOCOLS))
     seen = [answer.get("error") or answer["client"].rpartition(":")[0].strip("[]").removeprefix("::ffff:") for answer in answers]
-    assert seen == [address for address in CLIENT for _ in PROTOCOLS]
+    assert seen == [address for address in CLIENT for _protocol in PROTOCOLS]
 
 
 def test_what_is_no_service_is_closed_and_pings_are_answered(lab, addresses, router):

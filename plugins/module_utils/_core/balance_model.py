@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from .errors import InvalidValue
 from .model import Quarantined
-from .services import DIRECT, FORWARDING, MASQUERADE, TUNNEL  # noqa: F401 (their users find all methods here)
+from .services import FORWARDING, MASQUERADE
 
 SERVICE_IPS, PODS, NODE_PORTS = "service_ips", "pods", "node_ports"
 MASQUERADE_TO = (SERVICE_IPS, PODS, NODE_PORTS)

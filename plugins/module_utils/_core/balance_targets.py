@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-from .balance_model import DIRECT, GUE, MASQUERADE, PODS, SERVICE_IPS, TUNNEL, Destination, Forwarding
+from .balance_model import GUE, PODS, SERVICE_IPS, Destination, Forwarding
 from .model import Snapshot
-from .services import Service, ServiceEndpoint, ServicePort, family
+from .services import DIRECT, MASQUERADE, TUNNEL, Service, ServiceEndpoint, ServicePort, family
 
 
 def usable(port: ServicePort, of_family: int) -> list[ServiceEndpoint]:

@@ -145,7 +145,7 @@ def _decoder(kind: t.Any, name: str) -> Function:
 def _row_decoder(kind: t.Any, name: str, decoders: tuple[Function, ...], types_: tuple[t.Any, ...]) -> Function:
     def decode_row(row: t.Any) -> t.Any:
         # Mostly, and one by one would take twice as long.
-        if type(row) is list and tuple(map(type, row)) == types_:
+        if isinstance(row, list) and tuple(map(type, row)) == types_:
             return kind(*row)
         return kind(*[decode(value) for decode, value in zip(decoders, _checked((list,), name, row), strict=True)])
 

@@ -15,7 +15,8 @@ import struct
 import typing as t
 from functools import lru_cache
 
-from .._core.balance_model import DIRECT, GUE, IPIP, MASQUERADE, TUNNEL, Destination, Frontend, VirtualService
+from .._core.balance_model import GUE, IPIP, Destination, Frontend, VirtualService
+from .._core.services import DIRECT, MASQUERADE, TUNNEL
 
 NEW_SERVICE, SET_SERVICE, DEL_SERVICE, GET_SERVICE, NEW_DEST, SET_DEST, DEL_DEST, GET_DEST = range(1, 9)
 SET_INFO, GET_INFO = 14, 15

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .._core.balance_model import DIRECT, GUE, IPIP, MASQUERADE, TUNNEL, Destination, Frontend, VirtualService, where
+from .._core.balance_model import GUE, IPIP, Destination, Frontend, VirtualService, where
+from .._core.services import DIRECT, MASQUERADE, TUNNEL
 from .plan import Drain, Key, Services
 
 _PROTOCOLS = {"TCP": "-t", "UDP": "-u", "SCTP": "--sctp-service"}

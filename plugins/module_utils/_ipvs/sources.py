@@ -27,13 +27,13 @@ _DIGEST = re.compile(r"digest_([0-9a-f]{32})")
 # Before IPVS, which takes its packets at priority 98. A look at ct is enough to make the kernel put fragments
 # together first: only the first one has the ports, and the others would pass. ICMP has none, and passes.
 _CHAIN = """\
-	chain input {
-		type filter hook input priority filter; policy accept;
-		ct state invalid,new,established,related,untracked
-		ip daddr . meta l4proto . th dport @restricted4 ip saddr . ip daddr . meta l4proto . th dport != @allowed4 drop
-		ip6 daddr . meta l4proto . th dport @restricted6 ip6 saddr . ip6 daddr . meta l4proto . th dport != @allowed6 drop
-	}
-"""
+    chain input {
+        type filter hook input priority filter; policy accept;
+        ct state invalid,new,established,related,untracked
+        ip daddr . meta l4proto . th dport @restricted4 ip saddr . ip daddr . meta l4proto . th dport != @allowed4 drop
+        ip6 daddr . meta l4proto . th dport @restricted6 ip6 saddr . ip6 daddr . meta l4proto . th dport != @allowed6 drop
+    }
+""".replace("    ", "\t")
 
 
 def render(sources: Sources) -> str:

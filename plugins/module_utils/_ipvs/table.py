@@ -14,7 +14,8 @@ import socket
 import typing as t
 from dataclasses import dataclass
 
-from .._core.balance_model import DIRECT, MASQUERADE, TUNNEL, Destination, Frontend, VirtualService
+from .._core.balance_model import Destination, Frontend, VirtualService
+from .._core.services import DIRECT, MASQUERADE, TUNNEL
 
 _METHODS = {"Masq": MASQUERADE, "Route": DIRECT, "Tunnel": TUNNEL}
 _PROTOCOLS = ("TCP", "UDP", "SCTP")
@@ -54,6 +55,7 @@ def parse(lines: t.Iterable[str], ours: t.Container[str]) -> Table:
     destinations: list[Destination] = []
     connections: dict[tuple[str, int], int] = {}
     frontend: Frontend | None = None
+    scheduler = ""
 
     def close() -> None:
         if frontend is not None:

@@ -233,7 +233,7 @@ def test_ten_thousand_colliding_services_of_one_key_do_not_look_at_each_other(mo
     monkeypatch.setattr(module._Use, "takes", lambda use, claim, pool, takes=module._Use.takes: looks.append(1) or takes(use, claim, pool))
     services = [service(f"s{number}", sharing_key="k") for number in range(10_000)]
     found = assign([Snapshot("alpha", services=tuple(services))], AddressPools.parse({"p": {"addresses": ["10.0.0.0/8"]}}), ["alpha"])
-    assert len({addresses for addresses in found.addresses.values()}) == found.used["p"] == 10_000
+    assert len(set(found.addresses.values())) == found.used["p"] == 10_000
     assert len(looks) < 40 * len(services)
 
 

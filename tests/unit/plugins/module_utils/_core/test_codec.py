@@ -55,13 +55,22 @@ SERVICES = st.builds(
     name=st.sampled_from(["a", "b", "c"]),
     created=st.just("2026-01-01T00:00:00Z"),
     ports=st.lists(
-        st.builds(ServicePort, st.sampled_from(PROTOCOLS), st.integers(1, 65535), st.integers(0, 65535), st.lists(ENDPOINTS, max_size=3).map(sorted).map(tuple)),
+        st.builds(
+            ServicePort, st.sampled_from(PROTOCOLS), st.integers(1, 65535), st.integers(0, 65535), st.lists(ENDPOINTS, max_size=3).map(sorted).map(tuple)
+        ),
         max_size=3,
-    ).map(sorted).map(tuple),
+    )
+    .map(sorted)
+    .map(tuple),
     cluster_ips=ONE_OF_EACH,
     addresses=st.lists(ADDRESSES, max_size=2).map(tuple),
     request=st.builds(
-        AddressRequest, st.sampled_from(["", "public"]), ONE_OF_EACH, st.sampled_from(["", "key"]), st.sampled_from([(4,), (6,), (4, 6), (6, 4)]), st.sampled_from(FAMILY_POLICIES)
+        AddressRequest,
+        st.sampled_from(["", "public"]),
+        ONE_OF_EACH,
+        st.sampled_from(["", "key"]),
+        st.sampled_from([(4,), (6,), (4, 6), (6, 4)]),
+        st.sampled_from(FAMILY_POLICIES),
     ),
     labels=st.dictionaries(st.sampled_from(["tier", "example.com/x"]), st.sampled_from(["", "v"])).map(lambda found: tuple(sorted(found.items()))),
     local=st.booleans(),

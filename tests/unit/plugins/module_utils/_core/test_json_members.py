@@ -34,7 +34,26 @@ def test_the_members_together_are_the_object(document, indent):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "1", "{", '{"a"', '{"a":', '{"a":1', '{"a":[1', '{"a":[1,]}', '{"a":[,1]}', '{"a":1,}', '{"a":1}}', '{"a":1} x', '{1:1}', '{"a":1,"a":2}', '{"a" 1}', "{}{}"]
+    "text",
+    [
+        "",
+        "[]",
+        "1",
+        "{",
+        '{"a"',
+        '{"a":',
+        '{"a":1',
+        '{"a":[1',
+        '{"a":[1,]}',
+        '{"a":[,1]}',
+        '{"a":1,}',
+        '{"a":1}}',
+        '{"a":1} x',
+        "{1:1}",
+        '{"a":1,"a":2}',
+        '{"a" 1}',
+        "{}{}",
+    ],
 )
 def test_what_is_no_object_is_refused(text):
     with pytest.raises(ValueError):

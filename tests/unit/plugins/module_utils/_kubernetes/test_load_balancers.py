@@ -28,7 +28,11 @@ def service(name="mail", status=(), annotations=None, labels=None, others=None, 
     """A raw Service; ``annotations`` are ours, without prefix, ``others`` are not."""
     ours = {f"northgate.edge/{key}": value for key, value in (annotations or {}).items()}
     metadata = {
-        "namespace": "demo", "name": name, "creationTimestamp": "2026-01-01T00:00:00Z", "annotations": {**ours, **(others or {})}, "labels": labels or {},
+        "namespace": "demo",
+        "name": name,
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "annotations": {**ours, **(others or {})},
+        "labels": labels or {},
     }
     return {
         "metadata": metadata,
@@ -58,7 +62,13 @@ def one(*args, pods=(), **spec):
 
 def test_everything_that_a_service_says():
     found, quarantined = one(
-        annotations={"address-pool": "public", "load-balancer-ips": "2001:DB8::7, 203.0.113.7", "allow-shared-ip": "mail", "forwarding": "direct", "scheduler": "mh"},
+        annotations={
+            "address-pool": "public",
+            "load-balancer-ips": "2001:DB8::7, 203.0.113.7",
+            "allow-shared-ip": "mail",
+            "forwarding": "direct",
+            "scheduler": "mh",
+        },
         labels={"tier": "public", "example.com/empty": ""},
         status=[{"ip": "2001:db8::7"}, {"hostname": "x.example"}, {"ip": "203.0.113.7", "ipMode": "VIP"}, {"ip": "127.0.0.1"}, {"ip": 7}, "x"],
         clusterIPs=["10.96.0.1", "FD00::1"],
@@ -169,7 +179,8 @@ def test_a_list_that_is_read_again_begins_anew():
 )
 def test_a_service_with_a_mistake_keeps_its_address_and_gets_no_traffic(annotations, spec, field):
     status = [{"ip": "203.0.113.7"}]
-    found, quarantined, statuses = observed(service(annotations=annotations, status=status, **spec), service("good"), pods=[endpoint_slice({"addresses": ["10.0.0.1"]})])
+    pods = [endpoint_slice({"addresses": ["10.0.0.1"]})]
+    found, quarantined, statuses = observed(service(annotations=annotations, status=status, **spec), service("good"), pods=pods)
     held, good = sorted(found, key=lambda one: one.name, reverse=True)
     assert (held.held, held.ports, held.addresses) == (True, (), ("203.0.113.7",))
     assert statuses.ours["demo/mail"] == status
@@ -194,14 +205,17 @@ def test_what_is_unknown_is_named_and_the_service_served():
 
 
 def test_a_mistake_in_a_port_costs_that_port():
-    ports = [{"port": 25}, {"port": 70000}, {"port": 26, "protocol": "ICMP"}, {"port": 27, "nodePort": "x"}, {"port": 25, "name": "again"}, "x", {"port": 25, "protocol": "SCTP"}]
+    ports = [{"port": 25}, {"port": 70000}, {"port": 26, "protocol": "ICMP"}, {"port": 27, "nodePort": "x"}, {"port": 25, "name": "again"}, "x"]
+    ports.append({"port": 25, "protocol": "SCTP"})
     found, quarantined = one(ports=ports)
     assert found.ports == (ServicePort("SCTP", 25), ServicePort("TCP", 25))
-    assert [line.split(": ")[2] for line in quarantined] == ["spec.ports[1].port", "spec.ports[2].protocol", "spec.ports[3].nodePort", "spec.ports[4]", "spec.ports[5].port"]
+    fields = ["spec.ports[1].port", "spec.ports[2].protocol", "spec.ports[3].nodePort", "spec.ports[4]", "spec.ports[5].port"]
+    assert [line.split(": ")[2] for line in quarantined] == fields
 
 
 def test_labels_and_cluster_addresses_that_are_none_are_left_out():
-    found, quarantined = one(labels={"good": "x", "a b": "x", "long": "x" * 64, "none": None, "/": "", "a/b/c": "x"}, clusterIPs=["x", "10.96.0.1", "10.96.0.2"])
+    labels = {"good": "x", "a b": "x", "long": "x" * 64, "none": None, "/": "", "a/b/c": "x"}
+    found, quarantined = one(labels=labels, clusterIPs=["x", "10.96.0.1", "10.96.0.2"])
     assert (found.labels, found.cluster_ips, found.held) == ((("good", "x"),), ("10.96.0.1",), False)
     assert len(quarantined) == 6
     assert one(labels={f"l{number}": "" for number in range(101)})[0].held
@@ -248,12 +262,24 @@ def test_of_an_endpoint_in_two_slices_the_better_state_and_its_node_count():
 
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "port", "ip", "clientIP", "protocol", "namespace"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "port", "ip", "clientIP", "protocol", "namespace"]), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 FIELDS = [
-    "clusterIPs", "clusterIP", "externalTrafficPolicy", "ipFamilies", "ipFamilyPolicy", "loadBalancerClass", "loadBalancerIP", "loadBalancerSourceRanges",
-    "ports", "sessionAffinity", "sessionAffinityConfig", "type",
+    "clusterIPs",
+    "clusterIP",
+    "externalTrafficPolicy",
+    "ipFamilies",
+    "ipFamilyPolicy",
+    "loadBalancerClass",
+    "loadBalancerIP",
+    "loadBalancerSourceRanges",
+    "ports",
+    "sessionAffinity",
+    "sessionAffinityConfig",
+    "type",
 ]
 
 

@@ -382,7 +382,10 @@ def balanced(name="demo/mail", **spec):
     return found
 
 
-NODE = {"metadata": {"name": "w1"}, "status": {"addresses": [{"type": "InternalIP", "address": "10.9.0.1"}], "conditions": [{"type": "Ready", "status": "True"}]}}
+NODE = {
+    "metadata": {"name": "w1"},
+    "status": {"addresses": [{"type": "InternalIP", "address": "10.9.0.1"}], "conditions": [{"type": "Ready", "status": "True"}]},
+}
 
 
 def observed_with_pools(found, *pools):
