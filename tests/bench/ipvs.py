@@ -54,7 +54,7 @@ def measure() -> Measurement:
 
 
 def _round(directory: str) -> dict[str, t.Any]:
-    found = json.loads(router_code.run(ROUTER, directory, "ipvs_times.py", f"--services={SERVICES}", timeout=ROUND_SECONDS))
+    found = json.loads(router_code.run(ROUTER, directory, "ipvs_times.py", str(SERVICES), timeout=ROUND_SECONDS))
     told(json.dumps(found))
     steps = {kind: found[kind]["steps"] for kind in ("apply", "nothing", "one_endpoint")}
     if found["services"] != SERVICES or not steps["apply"] or steps["nothing"] or not steps["one_endpoint"]:

@@ -23,16 +23,18 @@ _METHOD_NAMES = {option: name for name, option in _METHODS.items()}
 
 def render(services: Services, drains: dict[Key, Drain]) -> str:
     """The lines of our services, in order. A destination that drains gets its weight first, as in the kernel."""
-    lines = []
-    for frontend, service in services.items():
-        at = f"{_PROTOCOLS[frontend.protocol]} {where(frontend.address, frontend.port)}"
-        flags = f" -b {','.join(service.flags)}" if service.flags else ""
-        persistence = f" -p {service.persistence}" if service.persistence else ""
-        lines.append(f"-A {at} -s {service.scheduler}{flags}{persistence}\n")
-        for d in service.destinations:
-            lines.append(_line("-a", at, d, d.weight or drains.get((frontend, d.key), Drain(0)).weight))
-            if not d.weight:
-                lines.append(_line("-e", at, d, 0))
+    return "".join(_block(frontend, service, drains) for frontend, service in services.items())
+
+
+def _block(frontend: Frontend, service: VirtualService, drains: dict[Key, Drain]) -> str:
+    at = f"{_PROTOCOLS[frontend.protocol]} {where(frontend.address, frontend.port)}"
+    flags = f" -b {','.join(service.flags)}" if service.flags else ""
+    persistence = f" -p {service.persistence}" if service.persistence else ""
+    lines = [f"-A {at} -s {service.scheduler}{flags}{persistence}\n"]
+    for d in service.destinations:
+        lines.append(_line("-a", at, d, d.weight or drains.get((frontend, d.key), Drain(0)).weight))
+        if not d.weight:
+            lines.append(_line("-e", at, d, 0))
     return "".join(lines)
 
 
@@ -71,8 +73,9 @@ def parse(text: str) -> tuple[Services, dict[Key, Drain]]:
 
 def foreign(text: str, ours: t.Container[str], rendered: str = "") -> str:
     """The lines of ``text`` that are not ours. ``rendered``: what its end probably is, and need not be read again."""
-    if rendered and text.endswith("\n" + rendered) or text == rendered:
-        text = text[: len(text) - len(rendered)]
+    before = len(text) - len(rendered)
+    if text.endswith(rendered) and (before == 0 or text[before - 1] == "\n"):
+        text = text[:before]
     kept = [line for line in text.splitlines() if not _is_ours(line, ours)]
     return "".join(f"{line}\n" for line in kept)
 

@@ -5,7 +5,7 @@
 
 """On a router of the lab: what many services take, beside ipvsadm with the same rules.
 
-    PYTHONPATH=DIRECTORY_OF_ansible_collections ipvs_times.py [--services 10000]
+    PYTHONPATH=DIRECTORY_OF_ansible_collections ipvs_times.py 10000
 
 Each time is of a fresh process, Python's start and the reading of the snapshot included. Prints JSON, times in seconds.
 The table of this kernel is emptied.
@@ -13,7 +13,6 @@ The table of this kernel is emptied.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import os
@@ -86,17 +85,14 @@ def measure(number: int) -> dict[str, object]:
         return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--services", type=int, default=10000)
-    parser.add_argument("--run", nargs=2, metavar=("DIRECTORY", "SNAPSHOT"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.run:
-        run(*arguments.run)
-        return
-    json.dump(measure(arguments.services), sys.stdout)
-    print()
+def main(arguments: list[str]) -> None:
+    # No argparse: its import would be part of each time.
+    if arguments[:1] == ["--run"]:
+        run(*arguments[1:])
+    else:
+        json.dump(measure(int(arguments[0])), sys.stdout)
+        print()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

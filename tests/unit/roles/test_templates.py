@@ -84,6 +84,14 @@ def chain(text, name):
     return [line for line in lines if line and not line.startswith("#")]
 
 
+def test_sctp_without_source_nat_goes_to_nobody_where_services_are_masqueraded(guard):
+    assert chain(guard(ipvs_masquerade=True), "untranslated")[1:] == [
+        "meta l4proto sctp ct state invalid ip daddr != @pool4 fib saddr type != local drop",
+        "meta l4proto sctp ct state invalid ip6 daddr != @pool6 fib saddr type != local drop",
+    ]
+    assert "chain untranslated" not in guard(ipvs_masquerade=False)
+
+
 def test_the_guard_replaces_its_table_as_a_whole_and_no_other(guard):
     text = guard(ipvs_masquerade=True)
     tables = [line for line in text.splitlines() if "table " in line and not line.startswith("#")]
