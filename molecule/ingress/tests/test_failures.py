@@ -17,7 +17,6 @@ from driver.command import ROUTERS, STATE, converge, lab, reloads
 
 URLS = ("http://shared.example.test/", "https://direct.example.test/", "https://shared.example.test/b", "https://secret.direct.example.test/")
 WEBSOCKETS = ("http://shared.example.test/ws", "https://direct.example.test/ws", "https://secret.direct.example.test/ws")
-APIS = {"alpha": ("alpha-cp1", "alpha-cp2"), "beta": ("beta-cp1",)}
 ACCOUNT = "northgate-edge"
 BOOT_SECONDS = 150.0
 
@@ -155,17 +154,8 @@ def test_a_cluster_that_is_read_in_part_is_served_on(forbidden):
 
 @pytest.fixture(scope="module")
 def apis_down():
-    """No API server of either cluster runs; at the end of the module they do again."""
-    for hosts in APIS.values():
-        for host in hosts:
-            lab("kill", host)
-    yield
-    for hosts in APIS.values():
-        for host in hosts:
-            lab("start", host)
-    for cluster in APIS:
-        eventually(lambda cluster=cluster: clusters.api_is_up(cluster), clusters.API_SECONDS, f"API of {cluster}")
-    eventually(lambda: set.union(*converge().served_from.values()) == {"observed"}, 60, "an observation of both clusters")
+    with clusters.apis_down():
+        yield
 
 
 def test_clusters_whose_apis_are_down_are_served_on(apis_down):

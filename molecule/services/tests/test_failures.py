@@ -17,7 +17,6 @@ from driver.services import PORT, load_balancer
 from driver.streams import PROTOCOLS, Streams, ended, outcomes, target
 
 APP = "l4-long"
-APIS = {"alpha": ("alpha-cp1", "alpha-cp2"), "beta": ("beta-cp1",)}
 # Who learns from routers where clients and pools are.
 AROUND = ("client", "alpha-w1", "alpha-w2")
 BOOT_SECONDS = 150.0
@@ -111,17 +110,8 @@ def test_a_worker_dies_and_the_others_serve_on(targets):
 
 @pytest.fixture
 def apis_down():
-    """No API server of either cluster runs."""
-    for hosts in APIS.values():
-        for host in hosts:
-            lab("kill", host)
-    yield
-    for hosts in APIS.values():
-        for host in hosts:
-            lab("start", host)
-    for cluster in APIS:
-        eventually(lambda cluster=cluster: clusters.api_is_up(cluster), clusters.API_SECONDS, f"API of {cluster}")
-    eventually(lambda: set.union(*converge().served_from.values()) == {"observed"}, 60, "an observation of both clusters")
+    with clusters.apis_down():
+        yield
 
 
 def test_a_router_boots_while_every_api_is_down_and_forwards_before_any_run(addresses, targets, apis_down):

@@ -6,15 +6,18 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from northgate_lab.credentials import Authority, tls_secret
 
-from .command import STATE, LabFailed, lab
+from .command import STATE, LabFailed, converge, lab
 
 NAMESPACE = "demo"
 CLUSTERS = ("alpha", "beta")
 API_SECONDS = 60.0
+APIS = {"alpha": ("alpha-cp1", "alpha-cp2"), "beta": ("beta-cp1",)}
 
 
 def kubectl(cluster: str, *arguments: str, data: str = "", timeout: float = 60.0) -> str:
@@ -86,6 +89,23 @@ def node_is_ready(cluster: str, name: str) -> bool:
 def api_is_up(cluster: str) -> bool:
     """Return whether the cluster's API server is ready."""
     return "ok" in kubectl(cluster, "get", "--raw", "/readyz", timeout=10)
+
+
+@contextmanager
+def apis_down() -> Iterator[None]:
+    """No API server of any cluster runs, while the body of ``with`` runs; afterwards they are all observed again."""
+    for hosts in APIS.values():
+        for host in hosts:
+            lab("kill", host)
+    try:
+        yield
+    finally:
+        for hosts in APIS.values():
+            for host in hosts:
+                lab("start", host)
+        for cluster in APIS:
+            eventually(lambda cluster=cluster: api_is_up(cluster), API_SECONDS, f"API of {cluster}")
+        eventually(lambda: set.union(*converge().served_from.values()) == {"observed"}, 60, "an observation of all clusters")
 
 
 def authority() -> Authority:
