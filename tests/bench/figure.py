@@ -25,9 +25,9 @@ class Figure:
         return (self.at_least is None or self.value >= self.at_least) and (self.at_most is None or self.value <= self.at_most)
 
     def line(self) -> str:
-        """``NAME VALUE UNIT GOAL ok|short``"""
+        """``NAME VALUE UNIT GOAL ok|short``, with the goal ``-`` where there is none."""
         bounds = [f"{sign}{bound:g}" for sign, bound in ((">=", self.at_least), ("<=", self.at_most)) if bound is not None]
-        return f"{self.name} {self.value:.4g} {self.unit} {','.join(bounds)} {'ok' if self.reached else 'short'}"
+        return f"{self.name} {self.value:.4g} {self.unit} {','.join(bounds) or '-'} {'ok' if self.reached else 'short'}"
 
 
 @dataclass(frozen=True)
