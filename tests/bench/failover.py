@@ -10,10 +10,10 @@ import typing as t
 from dataclasses import dataclass
 
 from driver import clusters, routing, services
-from driver.command import lab
-from driver.streams import Streams, target
+from driver.command import inventory, lab
+from driver.streams import Streams, host, target
 from figure import CouldNotMeasure, Figure, Measurement
-from labs import inventory, play, running, told
+from labs import play, running, told
 
 TOPOLOGY, CLUSTER, APP = "routers", "alpha", "failover"
 ROUTERS, WORKERS = ("r1", "r2", "r3"), ("alpha-w1", "alpha-w2", "alpha-w3")
@@ -76,7 +76,7 @@ def measure() -> Measurement:
         routing.hash_flows("client", *WORKERS)
         clusters.apply(CLUSTER, services.application(CLUSTER, APP, len(WORKERS)))
         clusters.wait_deployed(CLUSTER, APP)
-        settings = {"northgate_clusters": _forwarding("direct"), "northgate_confirm_shrink": CLUSTER}
+        settings = {"northgate_clusters": services.with_settings(CLUSTER, forwarding="direct"), "northgate_confirm_shrink": CLUSTER}
         play("site", settings | ALONE)
         direct = _plug("direct", settings, "mh")
         control = _plug("direct, control with rr", settings, "rr")
@@ -100,11 +100,6 @@ def _measurement(rounds: list[Round]) -> Measurement:
     for entry in rounds:
         rows.append((entry.name, *map(entry.survived, COUNTS), str(entry.carried), str(len(entry.moving)), f"{entry.longest:.1f} s"))
     return Measurement("A router lost under long streams", figures, METHOD, tuple(rows))
-
-
-def _forwarding(way: str, **settings: str) -> dict[str, t.Any]:
-    known = inventory()["northgate_clusters"]
-    return {**known, CLUSTER: {**known[CLUSTER], "forwarding": way, **settings}}
 
 
 def _plug(name: str, settings: dict[str, t.Any], scheduler: str) -> Round:
@@ -152,7 +147,7 @@ def _active_standby() -> Round:
     """Masquerading to pods by one router, whose plug is pulled; the standby takes the source address."""
     told("masquerade, active and standby")
     groups = {name: {**group, "nat_addresses": list(NAT)} for name, group in inventory()["northgate_router_groups"].items()}
-    settings = {"northgate_clusters": _forwarding("masquerade", masquerade_to="pods"), "northgate_router_groups": groups, "northgate_confirm_shrink": CLUSTER}
+    settings = {"northgate_clusters": services.with_settings(CLUSTER, forwarding="masquerade", masquerade_to="pods"), "northgate_router_groups": groups, "northgate_confirm_shrink": CLUSTER}
     play("site", settings | ALONE)
     targets = _offer(settings, {})
     standby, *others = (router for router in ROUTERS if router != LOST)
@@ -184,7 +179,7 @@ def _offer(settings: dict[str, t.Any], annotations: dict[str, str]) -> dict[str,
 
 
 def _wait_routes(targets: t.Iterable[str], count: int) -> None:
-    addresses = {text.partition(":")[2].rpartition(":")[0].strip("[]") for text in targets}
+    addresses = {host(text.partition(":")[2]) for text in targets}
     clusters.eventually(
         lambda: {routing.next_hops("client", address) for address in addresses} == {count}, ROUTE_SECONDS, f"{count} routes of the client")
 

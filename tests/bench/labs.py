@@ -13,8 +13,7 @@ import tempfile
 import time
 import typing as t
 
-import yaml
-from driver.command import STATE, LabFailed, lab
+from driver.command import LabFailed, lab
 from figure import CouldNotMeasure
 
 UP_SECONDS = 1800.0
@@ -46,11 +45,6 @@ def play(name: str, variables: dict[str, t.Any] | None = None) -> None:
         file = pathlib.Path(directory) / "variables.json"
         file.write_text(json.dumps(variables or {}), encoding="utf-8")
         lab("ansible", "--", "-e", f"@{file}", f"playbooks/{name}.yml", timeout=PLAYBOOK_SECONDS)
-
-
-def inventory() -> dict[str, t.Any]:
-    """The variables of all hosts, as the lab wrote them."""
-    return yaml.safe_load((STATE / "inventory.yml").read_text("utf-8"))["all"]["vars"]
 
 
 def told(message: str) -> None:

@@ -7,9 +7,8 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-import yaml
 from driver import clusters, services
-from driver.command import CONFIRMED, ROUTERS, STATE, converge, lab
+from driver.command import CONFIRMED, ROUTERS, converge, inventory, lab
 from driver.services import PORT, load_balancer
 from driver.streams import PROTOCOLS, outcomes, target
 
@@ -21,7 +20,7 @@ FOREIGN = "-A -t 192.0.2.77:80 -s rr", "-a -t 192.0.2.77:80 -r 10.90.0.99:80 -m 
 
 def capacity(family):
     """How many addresses of a family the pool ``narrow`` has, by the inventory."""
-    pool = yaml.safe_load((STATE / "inventory.yml").read_text("utf-8"))["all"]["vars"]["northgate_address_pools"][NARROW]
+    pool = inventory()["northgate_address_pools"][NARROW]
     count = 0
     for text in pool["addresses"]:
         first, _hyphen, last = text.partition("-")

@@ -10,7 +10,7 @@ from driver.clusters import CLUSTERS
 from driver.command import CONFIRMED, ROUTERS, converge, lab
 from driver.routing import OUTSIDE, give, take, through
 from driver.services import PORT, load_balancer
-from driver.streams import PROTOCOLS, ask, outcomes, target
+from driver.streams import PROTOCOLS, ask, client, outcomes, target
 
 CLIENT, STRANGER = ("10.91.0.100", "fd91::100"), ("10.91.0.101", "fd91::101")
 # Beside those of the manifests, which test_services.py is about.
@@ -64,7 +64,7 @@ def test_a_service_of_both_clusters_is_spread_over_their_pods(offered):
 
 def test_pods_see_the_clients_address_also_out_of_a_tunnel(offered):
     answers = ask(*targets(offered["alpha", "tunnelled"]))
-    seen = [answer.get("error") or answer["client"].rpartition(":")[0].strip("[]").removeprefix("::ffff:") for answer in answers]
+    seen = [client(answer) for answer in answers]
     assert seen == [address for address in CLIENT for _protocol in PROTOCOLS]
 
 

@@ -11,7 +11,7 @@ from driver import clusters, services
 from driver.command import CONFIRMED, ROUTERS, converge, lab
 from driver.routing import through
 from driver.services import PORT, load_balancer
-from driver.streams import PROTOCOLS, ask, outcomes, target
+from driver.streams import PROTOCOLS, ask, client, outcomes, target
 
 NAME, WORKERS, CLIENT = "gue", ("alpha-w1", "alpha-w2"), ("10.91.0.100", "fd91::100")
 UDP_PORT = 6080
@@ -46,7 +46,7 @@ def test_every_protocol_and_family_through_each_router(addresses):
             seen[router] = outcomes(*targets, times=3)
     assert seen == dict.fromkeys(ROUTERS, dict.fromkeys(targets, {"alpha"}))
     answers = ask(*targets)
-    seen = [answer["client"].rpartition(":")[0].strip("[]").removeprefix("::ffff:") for answer in answers]
+    seen = [client(answer) for answer in answers]
     assert seen == [address for address in CLIENT for _protocol in PROTOCOLS]
 
 

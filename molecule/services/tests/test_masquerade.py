@@ -9,7 +9,7 @@ from driver import clusters, services
 from driver.command import CONFIRMED, ROUTERS, converge, lab
 from driver.routing import through
 from driver.services import PORT, load_balancer
-from driver.streams import PROTOCOLS, outcomes, target
+from driver.streams import PROTOCOLS, host, outcomes, target
 
 NAME = "ways"
 
@@ -52,7 +52,7 @@ def test_every_protocol_and_family_through_each_router(way, addresses):
         # Those of the other way that still have connections have no weight.
         lines = [line.split() for line in lab("exec", router, "--", "ipvsadm", "-Sn").splitlines() if line.startswith("-a -t ") and not line.endswith("-w 0")]
         rules[router] = {
-            family: {tuple(words[4].rpartition(":")[::2]) for words in lines if words[2].rpartition(":")[0].strip("[]") == address}
+            family: {tuple(words[4].rpartition(":")[::2]) for words in lines if host(words[2]) == address}
             for family, address in zip((4, 6), addresses, strict=True)}
     assert seen == dict.fromkeys(ROUTERS, dict.fromkeys(targets, {"beta"}))
     expected = {family: {(f"[{address}]" if family == 6 else address, str(port)) for address, port in wanted(way, family)} for family in (4, 6)}

@@ -12,7 +12,7 @@ from driver import services
 from driver.clusters import CLUSTERS
 from driver.routing import next_hops, through
 from driver.services import PORT
-from driver.streams import PROTOCOLS, ask, outcomes, target
+from driver.streams import PROTOCOLS, ask, client, outcomes, target
 
 NAMES = ("l4", "l4-local")
 POOLS = [ipaddress.ip_network(prefix) for prefix in ("203.0.113.0/25", "2001:db8:100::/72")]
@@ -47,7 +47,7 @@ def test_the_client_is_routed_to_the_pools_over_both_routers(eventually):
 @pytest.mark.parametrize("name", [("alpha", "l4-local")])
 def test_a_pod_sees_the_clients_address(addresses, name):
     answers = ask(*(target(protocol, address, PORT) for address in addresses[name] for protocol in PROTOCOLS))
-    seen = [answer.get("error") or answer["client"].rpartition(":")[0].strip("[]").removeprefix("::ffff:") for answer in answers]
+    seen = [client(answer) for answer in answers]
     assert seen == [address for address in CLIENT for _protocol in PROTOCOLS]
 
 

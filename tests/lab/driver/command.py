@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 COMMAND = Path(__file__).resolve().parents[1] / "lab"
 STATE = Path(os.environ.get("NORTHGATE_LAB_STATE") or "/var/tmp/northgate-lab")
 # Where the client sees the routers.
@@ -49,6 +51,11 @@ def lab(*arguments: str, data: str = "", timeout: float = 60.0) -> str:
     if result.returncode:
         raise LabFailed(f"lab {' '.join(arguments)}: {(result.stdout + result.stderr).strip()[-6000:]}")
     return result.stdout
+
+
+def inventory() -> dict[str, Any]:
+    """Return the variables of all hosts, as the lab wrote them."""
+    return yaml.safe_load((STATE / "inventory.yml").read_text("utf-8"))["all"]["vars"]
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,13 @@
 """Services of type LoadBalancer: what a user would write, and what became of it."""
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from . import clusters
 from .clusters import NAMESPACE
-from .command import STATE
+from .command import inventory
 
 PORT = 7000
 ALL = ("TCP", "UDP", "SCTP")
@@ -78,12 +75,15 @@ def nodes_of(cluster: str, app: str) -> dict[str, str]:
     return {item["metadata"]["name"]: item["spec"]["nodeName"] for item in items if item["metadata"]["name"] in ready}
 
 
+def with_settings(cluster: str, **settings: str) -> dict[str, Any]:
+    """Return the inventory's clusters, of which one has other settings."""
+    known = inventory()["northgate_clusters"]
+    return {**known, cluster: {**known[cluster], **settings}}
+
+
 def changed(file: Path, cluster: str, **settings: str) -> tuple[str, str]:
     """Write a file in which a cluster has other settings than in the inventory; returns the options that make a playbook read it."""
-    known = yaml.safe_load((STATE / "inventory.yml").read_text("utf-8"))["all"]["vars"]["northgate_clusters"]
-    found = copy.deepcopy(known)
-    found[cluster] |= settings
-    file.write_text(json.dumps({"northgate_clusters": found}), encoding="utf-8")
+    file.write_text(json.dumps({"northgate_clusters": with_settings(cluster, **settings)}), encoding="utf-8")
     return "-e", f"@{file}"
 
 

@@ -42,6 +42,16 @@ def outcomes(*targets: str, times: int = 1, what: str = "cluster", timeout: floa
     return {text: {outcome(answer, what) for answer in answers[times * number:times * (number + 1)]} for number, text in enumerate(targets)}
 
 
+def client(answer: dict[str, Any]) -> str:
+    """Return the client's address as echo saw it, else the error."""
+    return answer.get("error") or host(answer["client"]).removeprefix("::ffff:")
+
+
+def host(text: str) -> str:
+    """Return the address in ``ADDRESS:PORT``, without the brackets of an IPv6 address."""
+    return text.rpartition(":")[0].strip("[]")
+
+
 class Streams(Program):
     """So many streams of the client to each target (``{target: count}``), while the body of ``with`` runs. Then ``results`` are there.
 
