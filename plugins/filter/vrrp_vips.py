@@ -154,7 +154,7 @@ def vrrp_vips(name, hostvars, groups, router_groups, pools, interfaces):
     try:
         vips = {group: vrrp.parse(group, values["vips"]) for group, values in router_groups.items() if (values or {}).get("vips")}
         numbers = vrrp.router_ids(vip for found in vips.values() for vip in found)
-        known = AddressPools.parse(pools, "variable northgate_address_pools")
+        known = AddressPools.parse(pools, "northgate_address_pools")
         found = []
         for number, vip in enumerate(vips.get(router.group, ())):
             others = [(address, router.interfaces.of(vip.addresses[0], vip.where, vip.interface)[0]) for address in vrrp.carried(vip, known)]

@@ -36,6 +36,13 @@ options:
     description: Names of the pools that this router serves. All of them when this is not given.
     type: list
     elements: str
+  carried_pools:
+    description:
+      - Names of the pools that VIPs carry on a segment, so that their addresses are on interfaces of one router or another. In no other pool may a service
+        have an address that is on an interface.
+    type: list
+    elements: str
+    default: []
   forwarding:
     description:
       - How the services of a cluster are reached, by name of the cluster. A service may say otherwise by annotation.
@@ -182,7 +189,9 @@ def run(module, inbox):
     accepted = Accepted(params["state_dir"], MODULE)
     received = receive(names, shipped, inbox, accepted, guard)
     pools = pool_prefixes(params["pools"], params["address_pools"])
-    state = balance_state((r.snapshot for r in received.values()), balance_options(params, pools, own_addresses()))
+    carried = pool_prefixes(params["pools"], params["carried_pools"], "carried_pools")
+    own = frozenset(address for address in own_addresses() if address not in carried)
+    state = balance_state((r.snapshot for r in received.values()), balance_options(params, pools, own))
     memory = Memory(params["state_dir"])
     files = Files(params["rules_file"], params["sources_file"])
     adapter = ServicesAdapter(pools, files, memory, Kernel(), Nft(), int(time.time()), params["drain_time"])

@@ -16,12 +16,12 @@ from .._core.syntax import dns_label, shown
 from .options import shares
 
 
-def pool_prefixes(configured: dict[str, t.Any], served: list[str] | None) -> Prefixes:
-    """The networks of the pools that the router serves, all of them where ``served`` is None."""
+def pool_prefixes(configured: dict[str, t.Any], served: list[str] | None, field: str = "address_pools") -> Prefixes:
+    """The networks of the pools named in the parameter ``field``, all of them where ``served`` is None."""
     pools = AddressPools.parse(configured).by_name
     for name in served or []:
         if name not in pools:
-            raise InvalidValue("address_pools", f"there is no pool {shown(name)}; there are {', '.join(pools) or 'none'}")
+            raise InvalidValue(field, f"there is no pool {shown(name)}; there are {', '.join(pools) or 'none'}")
     return Prefixes(prefix for name in (pools if served is None else served) for prefix in pools[name].prefixes)
 
 
