@@ -61,6 +61,7 @@ class Router:
     def __init__(self, host: Host, root: Path) -> None:
         self.host, self.root = host, root
         self.keepalived: subprocess.Popen[t.Any] | None = None
+        self.bird: subprocess.Popen[t.Any] | None = None
         for directory in ("keepalived", "northgate", "sysctl.d"):
             (host.etc / directory).mkdir(exist_ok=True)
         (root / host.name / "lib/northgate").mkdir()
@@ -76,8 +77,20 @@ class Router:
     def start_haproxy(self) -> None:
         self.haproxy = self.host.start("haproxy", "-f", str(self.root / "haproxy.cfg"), log=self.root / f"{self.host.name}-haproxy.log")
 
-    def configure(self, groups: dict[str, t.Any], hostvars: dict[str, t.Any]) -> None:
-        vips = vrrp_vips(self.host.name, hostvars, {"routers": list(hostvars)}, groups, {}, self.host.interfaces())
+    def start_bird(self, neighbor: str = "") -> None:
+        """A BIRD with no neighbour, or one that never answers."""
+        (self.host.etc / "systemd/system/multi-user.target.wants").mkdir(parents=True, exist_ok=True)
+        (self.host.etc / "systemd/system/multi-user.target.wants/bird.service").touch()
+        session = f"protocol bgp one {{ local as 64500; neighbor {neighbor} as 64601; ipv4 {{ import all; export none; }}; }}" if neighbor else ""
+        (self.root / f"{self.host.name}-bird.conf").write_text(f"router id 10.0.0.1;\nprotocol device {{ }}\n{session}\n")
+        (self.root / self.host.name / "run/bird").mkdir(exist_ok=True)
+        if self.bird:
+            self.host.run("birdc", "configure")
+        else:
+            self.bird = self.host.start("bird", "-f", "-c", str(self.root / f"{self.host.name}-bird.conf"), log=self.root / f"{self.host.name}-bird.log")
+
+    def configure(self, groups: dict[str, t.Any], hostvars: dict[str, t.Any], pools: dict[str, t.Any] | None = None) -> None:
+        vips = vrrp_vips(self.host.name, hostvars, {"routers": list(hostvars)}, groups, pools or {}, self.host.interfaces())
         variables = {**yaml.safe_load((ROLE / "defaults/main.yml").read_text()), "keepalived_vips": vips, "inventory_hostname": self.host.name,
                      "keepalived_realtime": False}
         for template, target in (("keepalived.conf", "keepalived/keepalived.conf"), ("vips.conf", "northgate/vips.conf"),
@@ -196,6 +209,39 @@ def test_a_planned_move_loses_no_connection_and_neither_does_the_way_back(networ
     assert [connection.ask() for connection in connections + later] == ["r1", "r1", "r2", "r2"]
     for connection in later:
         connection.end()
+
+
+def test_a_router_without_bgp_has_the_vips_only_where_no_other_can(network, routers):
+    r1, r2 = routers
+    for router in routers:
+        router.start_bird(neighbor="10.90.0.77")
+    # Both are without.
+    wait_for(lambda: "from 199 to 99" in (router.root / "r2-keepalived.log").read_text(), "r2 without BGP")
+    wait_for(lambda: r1.holds() and r2.holds_none(), "the VIPs on r1, as before")
+    r2.start_bird()
+    wait_for(lambda: r2.holds() and r1.holds_none(), "the VIPs on r2")
+    r1.start_bird()
+    wait_for(lambda: r1.holds() and r2.holds_none(), "the VIPs back on r1")
+
+
+def test_rules_that_are_missing_count_like_bgp(network, routers):
+    r1, r2 = routers
+    (r1.host.etc / "ipvsadm.rules").write_text("-A -t 203.0.113.1:80 -s mh\n")
+    wait_for(lambda: r2.holds() and r1.holds_none(), "the VIPs on r2")
+
+
+def test_addresses_of_a_segments_pool_move_with_the_vip(network, tmp_path):
+    group = {"edge": {"vips": {"public": {"addresses": [*VIPS], "preferred": ["r1"], "pools": ["office"], "unicast": True}}, "nat_addresses": [NAT]}}
+    hostvars = {name: {**values, "northgate_vrrp_addresses": [f"10.91.0.1{name[1]}", f"fd91::1{name[1]}"]} for name, values in HOSTVARS.items()}
+    r1, r2 = (Router(network.hosts[name], tmp_path) for name in ("r1", "r2"))
+    for router in (r1, r2):
+        router.configure(group, hostvars, {"office": {"addresses": ["10.91.0.128/31", "fd91::128/127"]}})
+        router.start()
+    pool = ["10.91.0.128", "10.91.0.129", "fd91::128", "fd91::129"]
+    wait_for(lambda: r1.holds() and all(r1.host.has(address, "outside") for address in pool), "pool and VIPs on r1")
+    r1.maintenance(1)
+    wait_for(lambda: r2.holds() and all(r2.host.has(address, "outside") for address in pool), "pool and VIPs on r2")
+    assert not any(r1.host.has(address, "outside") for address in pool)
 
 
 def test_a_haproxy_that_is_gone_takes_the_vips_away_until_it_is_back(network, routers):
