@@ -16,7 +16,7 @@ import secrets
 import subprocess
 import sys
 
-from driver.command import LabFailed, lab
+from driver.command import LabFailed
 from figure import CouldNotMeasure
 from labs import running
 
@@ -47,8 +47,9 @@ def main() -> int:
     results: list[Result] = []
     try:
         with contextlib.nullcontext() if arguments.here else running(TOPOLOGY):
-            failed = _cases(chosen, seed, results)
-            where = conditions(seed) if results else ""
+            world = World()
+            failed = _cases(chosen, world, seed, results)
+            where = conditions(world, seed)
     except FAILURES as error:
         print(f"failover: could not be measured: {error}", file=sys.stderr)
         return 1
@@ -63,9 +64,9 @@ def main() -> int:
     return 0
 
 
-def _cases(chosen: list[str], seed: str, results: list[Result]) -> list[str]:
+def _cases(chosen: list[str], world: World, seed: str, results: list[Result]) -> list[str]:
     """Run cases and print their figures; return the names of those that failed, after which the others go on."""
-    world, failed = World(), []
+    failed = []
     for name in chosen:
         try:
             found = run(BY_NAME[name], world, seed)
@@ -81,9 +82,9 @@ def _cases(chosen: list[str], seed: str, results: list[Result]) -> list[str]:
     return failed
 
 
-def conditions(seed: str) -> str:
+def conditions(world: World, seed: str) -> str:
     """Where, with what and with which seed it was measured."""
-    versions = lab("exec", World().master, "--", "dpkg-query", "--show", "--showformat", "${Package} ${Version}, ", *PACKAGES).strip(", ")
+    versions = world.on(world.master, "dpkg-query", "--show", "--showformat", "${Package} ${Version}, ", *PACKAGES).strip(", ")
     system = platform.freedesktop_os_release()["PRETTY_NAME"]
     return (f"Measured with {versions} in guests with one core each, on {system}, {os.cpu_count()} cores ({platform.machine()}) for all of them, with {SEED}={seed}. "
             f"The load average of the last 15 minutes was {os.getloadavg()[2]:.1f}.")

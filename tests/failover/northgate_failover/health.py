@@ -109,11 +109,11 @@ def workloads(cluster: str) -> list[str]:
 
 
 def apis(cluster: str, servers: Iterable[str]) -> list[str]:
-    """Return the API servers (host names; their certificates have them) of a cluster that are not ready."""
+    """Return the API servers (URLs) of a cluster that are not ready."""
     wrong = []
     for server in servers:
         try:
-            if "ok" in clusters.kubectl(cluster, f"--server=https://{server}", "get", "--raw", "/readyz", timeout=10):
+            if "ok" in clusters.kubectl(cluster, f"--server={server}", "get", "--raw", "/readyz", timeout=10):
                 continue
         except LabFailed:
             pass

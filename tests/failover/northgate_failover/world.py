@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from driver import clusters, services
-from driver.command import CONFIRMED, STATE, LabFailed, converge, hosts, inventory, lab
+from driver.command import CONFIRMED, STATE, converge, hosts, inventory, lab
 from figure import CouldNotMeasure
 from labs import play
 
@@ -83,7 +83,7 @@ class World:
         guests = [name for name, variables in self._hosts.items() if "northgate_addresses" in variables or name == CLIENT]
         wanted = dict.fromkeys(self.service_addresses(), len(self.routers))
         work = [*(partial(self._guest, guest) for guest in guests), *(partial(health.workloads, cluster) for cluster in self._clusters),
-                partial(health.apis, self.api_servers.values()), partial(health.routes, wanted)]
+                partial(health.apis, CLUSTER, self.api_servers.values()), partial(health.routes, wanted)]
         self._held.clear()
         found = health.together(work)
         for name, group in self._groups.items():

@@ -80,7 +80,7 @@ def test_streams_feel_their_longest_wait_and_the_worst_of_them_counts():
     calm = series(attempts("." * 20, interval=0.1), in_turn=True, interval=0.1)
     slow = series([*attempts("." * 10, interval=0.1), Attempt(1.0, 1.45, "."), *attempts("." * 5, interval=0.1, start=1.55)], in_turn=True, interval=0.1)
     found = all_of(calm, slow, end=2.0)
-    assert (found.lost, found.reconnects, found.attempts) == (0, 0, 35)
+    assert (found.lost, found.reconnects, found.attempts) == (0, 0, 36)
     assert found.outage == found.longest == pytest.approx(0.45)
     # No attempt for long is no outage: nobody asked.
     assert all_of(series(attempts("..", interval=5.0), in_turn=True), end=10).outage == pytest.approx(0.002)
