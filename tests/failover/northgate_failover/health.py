@@ -16,7 +16,7 @@ from driver.command import LabFailed, lab
 
 # One command for all that a guest knows; parts end with a line of ====.
 PARTS = ("addresses", "protocols", "bfd", "units", "servers")
-SERVERS = ("import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/haproxy/northgate.sock'); s.sendall(b'show stat -1 4 -1\n'); "
+SERVERS = ("import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/haproxy/northgate.sock'); s.sendall(b'show stat -1 4 -1\\n'); "
            "print(b''.join(iter(lambda: s.recv(65536), b'')).decode())")
 SCRIPT = f"""
 ip -j address show; echo ====

@@ -5,6 +5,10 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import threading
 
 import pytest
 from driver.command import LabFailed
@@ -53,6 +57,28 @@ def test_a_guest_is_asked_once(told):
     told.answers["exec r1"] = "nothing"
     with pytest.raises(LabFailed, match="r1 says only 'nothing'"):
         health.look("r1", True)
+
+
+def test_what_a_guest_runs_is_understood_by_its_shell(tmp_path):
+    path = tmp_path / "s"
+    for name, script in (("ip", "echo []"), ("birdc", 'echo "$@"'), ("systemctl", 'echo "$@"; exit 3')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(connection.recv(100) + SERVERS.encode())
+
+        threading.Thread(target=answer, daemon=True).start()
+        script = f"UNITS='haproxy bird'; {health.SCRIPT.replace('/run/haproxy/northgate.sock', str(path))}"
+        found = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, timeout=30)
+    assert found.stderr == ""
+    assert found.stdout.split("====\n") == [
+        "[]\n", "show protocols\n", "show bfd sessions\n", "is-active haproxy bird\n", f"show stat -1 4 -1\n{SERVERS}\n", ""]
 
 
 def test_addresses_of_a_guest():
