@@ -17,14 +17,15 @@ SEED = os.environ.get("NORTHGATE_FAILOVER_SEED", "1")
 
 @pytest.fixture(scope="module")
 def world():
-    return World()
+    world = World()
+    yield world
+    world.wait_healthy()
 
 
 # A case whose probers are not all answered again raises.
 @pytest.mark.parametrize("name", QUICK)
 def test_service_comes_back_and_nothing_is_lost_that_may_not_be(name, world, capsys):
     results = run(BY_NAME[name], world, SEED)
-    world.wait_healthy()
     with capsys.disabled():
         print()
         for result in results:

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -27,6 +29,7 @@ case $UNITS in *haproxy*) python3 -c "{SERVERS}" 2>&1 ;; esac; echo ====
 """
 ROUTER_UNITS, OTHER_UNITS = "haproxy bird keepalived", "bird"
 GUEST_SECONDS, PAUSE = 15.0, 1.0
+LOWEST = 19
 _BFD = re.compile(r"^\s*(\S+)\s+\S+\s+(Up|Down|Init)\s")
 
 
@@ -142,7 +145,17 @@ def until_none(check: Callable[[], list[str]], seconds: float) -> None:
 
 
 def together(work: Iterable[Callable[[], list[str]]]) -> list[str]:
-    """Return what all checks found, each in a thread of its own."""
-    checks = list(work)
-    with concurrent.futures.ThreadPoolExecutor(len(checks)) as pool:
-        return [problem for found in pool.map(lambda check: check(), checks) for problem in found]
+    """Return what all checks found, two at a time."""
+    with _patient_threads(2) as pool:
+        return [problem for found in pool.map(lambda check: check(), work) for problem in found]
+
+
+def patiently(act: Callable[[], None]) -> None:
+    """Do something at the lowest priority, with all programs that it starts: guests and control planes have two cores for all, and are not to wait for us."""
+    with _patient_threads(1) as pool:
+        pool.submit(act).result()
+
+
+def _patient_threads(count: int) -> concurrent.futures.ThreadPoolExecutor:
+    # On Linux a thread has a priority of its own, and what it starts inherits it.
+    return concurrent.futures.ThreadPoolExecutor(count, initializer=lambda: os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST))

@@ -41,7 +41,8 @@ IPv4 and IPv6 take turns. TLS is dear in a guest with one core, so the API is as
 both routers. Before each case everything has to be well: VIPs on the routers that are preferred, BGP and BFD sessions up, the client's routes over
 both routers, servers of haproxy, nodes and deployments ready. Then probers run for {MOMENT[0]:.0f} to {MOMENT[1]:.0f} seconds; how long, the seed says. A case has one thing
 after the other happen, each with a window of its own: from just before it until what should come of it has come and every prober has been calm for two
-seconds. The clocks of machines are not compared: the client notes when it is told.
+seconds. The clocks of machines are not compared: the client notes when it is told. Guests, control planes and Ansible share two cores; checks and
+playbooks run at the lowest priority, so that what is measured is not their work.
 
 - **Lost** is an attempt without its whole answer within {TIMEOUT:.0f} s, so also one whose SYN was lost, which is repeated only then; or one that is reset, refused,
   closed early, or answered with another status than 200. A stream is lost when it is reset or closed or when a message has no answer for {PATIENCE:.0f} s; another one is then

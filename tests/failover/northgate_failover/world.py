@@ -34,6 +34,7 @@ class World:
         self._hosts = hosts()
         # The addresses of each router, when it was looked at last.
         self._held: dict[str, set[str]] = {}
+        self._service: list[str] = []
         serving = [name for name, group in self._groups.items() if CLUSTER in group["clusters"] and group.get("vips") and CLUSTER in group.get("api", {})]
         if not serving:
             raise CouldNotMeasure(f"no router group serves {CLUSTER} with a VIP and its API")
@@ -68,11 +69,11 @@ class World:
         return places(CLUSTER, self._groups[self.group], self.service_addresses())
 
     def service_addresses(self) -> list[str]:
-        """Return the addresses of the service that probers ask. Raises CouldNotMeasure when it has none."""
-        found = services.addresses(CLUSTER, SERVICE)[SERVICE]
-        if not found:
+        """Return the addresses of the service that probers ask, which stay. Raises CouldNotMeasure when it has none."""
+        self._service = self._service or services.addresses(CLUSTER, SERVICE)[SERVICE]
+        if not self._service:
             raise CouldNotMeasure(f"service {SERVICE} has no address: {services.events(CLUSTER, SERVICE)}")
-        return found
+        return self._service
 
     def wait_healthy(self, seconds: float = HEALTHY_SECONDS) -> None:
         """Wait until all is well. Raises NotHealthy."""
@@ -115,11 +116,11 @@ class World:
 
     def maintain(self, router: str) -> None:
         """Take a router out."""
-        play("maintenance", {"router": router})
+        self._play("maintenance", {"router": router})
 
     def resume(self, router: str) -> None:
         """Put a router back."""
-        play("maintenance", {"router": router, "state": "resume"})
+        self._play("maintenance", {"router": router, "state": "resume"})
 
     def upgrade(self, router: str) -> None:
         """Install the package haproxy again, as an upgrade does, on a router that is out."""
@@ -139,16 +140,16 @@ class World:
     def node_lost(self) -> None:
         """Wait until the cluster knows that the worker is gone, and converge."""
         clusters.eventually(lambda: not clusters.node_is_ready(CLUSTER, self.worker), NODE_SECONDS, f"{self.worker} not ready")
-        converge(*CONFIRMED)
+        health.patiently(lambda: converge(*CONFIRMED))
 
     def node_back(self) -> None:
         """Wait until the cluster and its pods are complete, and converge."""
         clusters.eventually(lambda: not health.workloads(CLUSTER), HEALTHY_SECONDS, f"{CLUSTER} complete")
-        converge(*CONFIRMED)
+        health.patiently(lambda: converge(*CONFIRMED))
 
     def site(self, groups: dict[str, Any] | None = None) -> None:
         """Run site.yml, with other router groups than the inventory's."""
-        play("site", {"northgate_router_groups": groups} if groups else {})
+        self._play("site", {"northgate_router_groups": groups} if groups else {})
 
     def with_another_vip_address(self) -> dict[str, Any]:
         """Return the router groups, where the first VIP of ours has one more address of each family."""
@@ -170,6 +171,9 @@ class World:
         vip = next(iter(self._groups[self.group]["vips"].values()))
         found = [ipaddress.ip_interface(text) for text in vip["addresses"]]
         return [f"{interface.ip + BESIDE}/{interface.network.prefixlen}" for interface in found]
+
+    def _play(self, name: str, variables: dict[str, Any]) -> None:
+        health.patiently(lambda: play(name, variables))
 
     def _members(self, group: str) -> list[str]:
         return [name for name, variables in self._hosts.items() if variables.get("northgate_router_group") == group]

@@ -14,7 +14,7 @@ from .records import CLOSED, GONE, MISSED, OK, RECONNECTED, Series
 from .stream import Target
 
 # How long a connection may take until it says something new, and between two that are tried while none does.
-SPEAK_SECONDS, AGAIN = 1.0, 0.1
+SPEAK_SECONDS, AGAIN = 1.0, 0.05
 
 
 class Watch:

@@ -130,3 +130,18 @@ def test_all_has_to_be_well_twice_in_a_row(monkeypatch):
 
 def test_checks_run_together_and_all_are_told():
     assert sorted(health.together([lambda: ["a"], lambda: [], lambda: ["b", "c"]])) == ["a", "b", "c"]
+
+
+def test_checks_and_playbooks_have_the_lowest_priority_and_nobody_else():
+    found = []
+    health.patiently(lambda: found.append(subprocess.run(["nice"], capture_output=True, text=True).stdout.strip()))
+    found += health.together([lambda: [subprocess.run(["nice"], capture_output=True, text=True).stdout.strip()]])
+    assert found == [str(health.LOWEST)] * 2
+    assert os.getpriority(os.PRIO_PROCESS, 0) < health.LOWEST
+
+
+def test_what_goes_wrong_patiently_is_told():
+    def fail():
+        raise LabFailed("no")
+    with pytest.raises(LabFailed, match="no"):
+        health.patiently(fail)
