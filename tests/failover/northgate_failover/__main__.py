@@ -84,9 +84,10 @@ def _cases(chosen: list[str], world: World, seed: str, results: list[Result]) ->
 
 def conditions(world: World, seed: str) -> str:
     """Where, with what and with which seed it was measured."""
-    versions = world.on(world.master, "dpkg-query", "--show", "--showformat", "${Package} ${Version}, ", *PACKAGES).strip(", ")
+    versions = world.on(world.first, "dpkg-query", "--show", "--showformat", "${Package} ${Version}, ", *PACKAGES).strip(", ")
     system = platform.freedesktop_os_release()["PRETTY_NAME"]
-    return (f"Measured with {versions} in guests with one core each, on {system}, {os.cpu_count()} cores ({platform.machine()}) for all of them, with {SEED}={seed}. "
+    machine = f"{system}, {os.cpu_count()} cores ({platform.machine()})"
+    return (f"Measured with {versions} in guests with one core each, on {machine} for all of them, with {SEED}={seed}. "
             f"The load average of the last 15 minutes was {os.getloadavg()[2]:.1f}.")
 
 

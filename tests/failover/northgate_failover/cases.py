@@ -13,6 +13,8 @@ from .probing import BEHIND_VIP, PROBERS
 from .world import World
 
 OUTAGE_MS = 500
+# The first router has the VIP of HTTP when all is well, the second takes it; other VIPs may be the other way round.
+ORDER = ("first", "second")
 Act = Callable[[World], None]
 
 
@@ -57,19 +59,37 @@ def _back(name: str, text: str, act: Act, after: Act = _healthy) -> Phase:
     return Phase(name, text, act, after, whole=PROBERS)
 
 
-def _unit(unit: str, text: str, least: float = 10.0) -> Case:
-    """A program of the master is killed, and started again if nothing has done that."""
+def _unit(unit: str, program: str) -> Case:
+    """A program of the first router is killed, and started again if nothing has done that."""
     return Case(f"{unit}_killed", (
-        Phase(f"{unit}_killed", text, lambda world: world.kill_unit(world.master, unit), least=least),
-        Phase(f"{unit}_back", f"{unit} runs again and all is well", lambda world: world.start_unit(world.master, unit), _healthy),
-    ), lambda world: world.start_unit(world.master, unit))
+        Phase(f"{unit}_killed", f"{program} of the first router killed", lambda world: world.kill_unit(world.first, unit), least=10.0),
+        Phase(f"{unit}_back", f"{program} runs again and all is well", lambda world: world.start_unit(world.first, unit), _healthy),
+    ), lambda world: world.start_unit(world.first, unit))
 
 
-def _maintenance(number: int, text: str) -> tuple[Phase, Phase]:
-    name = f"maintenance_{text}"
+def _plug(number: int, suffix: str = "") -> Case:
+    """A router loses its power, and boots."""
+    return Case(f"router_plug{suffix}", (
+        Phase(f"router_plug{suffix}", f"plug of the {ORDER[number]} router pulled", lambda world: lab("kill", world.routers[number]),
+              short=PROBERS, whole=("stream",)),
+        _back(f"router_back{suffix}", "it boots and takes over again", lambda world: world.boot(world.routers[number])),
+    ), lambda world: world.boot(world.routers[number]), is_quick=not number)
+
+
+def _frozen(number: int, suffix: str = "") -> Case:
+    """A router stops where it is, and goes on later."""
+    return Case(f"router_frozen{suffix}", (
+        Phase(f"router_frozen{suffix}", f"{ORDER[number]} router frozen", lambda world: lab("freeze", world.routers[number]),
+              short=PROBERS, whole=("stream",), least=5.0),
+        Phase(f"router_thawed{suffix}", "it is thawed: two masters for a moment", lambda world: lab("thaw", world.routers[number]), _healthy),
+    ), lambda world: lab("thaw", world.routers[number]), is_quick=not number)
+
+
+def _maintenance(number: int) -> tuple[Phase, Phase]:
+    name = f"maintenance_{ORDER[number]}"
     return (
-        Phase(name, f"maintenance.yml takes the {text} out", lambda world: world.maintain(world.routers[number]), whole=PROBERS),
-        _back(f"{name}_resume", f"maintenance.yml puts the {text} back", lambda world: world.resume(world.routers[number])),
+        Phase(name, f"maintenance.yml takes the {ORDER[number]} router out", lambda world: world.maintain(world.routers[number]), whole=PROBERS),
+        _back(f"{name}_resume", "maintenance.yml puts it back", lambda world: world.resume(world.routers[number])),
     )
 
 
@@ -80,21 +100,17 @@ def _resume_all(world: World) -> None:
 
 CASES = (
     Case("control", (Phase("control", "nothing", _nothing, least=10.0, whole=PROBERS),)),
-    Case("router_plug", (
-        Phase("router_plug", "plug of the master pulled", lambda world: lab("kill", world.master), short=PROBERS, whole=("stream",)),
-        _back("router_back", "it boots and takes over again", lambda world: world.boot(world.master)),
-    ), lambda world: world.boot(world.master), is_quick=True),
-    Case("router_frozen", (
-        Phase("router_frozen", "master frozen", lambda world: lab("freeze", world.master), short=PROBERS, whole=("stream",), least=5.0),
-        Phase("router_thawed", "it is thawed: two masters for a moment", lambda world: lab("thaw", world.master), _healthy),
-    ), lambda world: lab("thaw", world.master), is_quick=True),
+    _plug(0),
+    _frozen(0),
+    _plug(1, "_second"),
+    _frozen(1, "_second"),
     Case("router_cut", (
-        Phase("router_cut", "all cables of the master cut: it thinks it still is", lambda world: lab("cut", world.master), least=8.0),
-        Phase("router_mended", "they are mended", lambda world: lab("mend", world.master), _healthy),
-    ), lambda world: lab("mend", world.master)),
-    _unit("haproxy", "haproxy of the master killed"),
-    _unit("bird", "BIRD of the master killed"),
-    _unit("keepalived", "keepalived of the master killed"),
+        Phase("router_cut", "all cables of the first router cut: both think they are master", lambda world: lab("cut", world.first), least=8.0),
+        Phase("router_mended", "they are mended", lambda world: lab("mend", world.first), _healthy),
+    ), lambda world: lab("mend", world.first)),
+    _unit("haproxy", "haproxy"),
+    _unit("bird", "BIRD"),
+    _unit("keepalived", "keepalived"),
     Case("worker_plug", (
         # What a stream has on a worker ends with it.
         Phase("worker_plug", "plug of a worker pulled; converged when its node is not ready", lambda world: lab("kill", world.worker),
@@ -113,13 +129,13 @@ CASES = (
         Phase("api_server", "plug of one of two API servers pulled", lambda world: lab("kill", world.api_server), whole=("api",), least=6.0),
         _back("api_server_back", "it runs again", lambda world: world.boot(world.api_server)),
     ), lambda world: world.boot(world.api_server), is_quick=True),
-    Case("maintenance", (*_maintenance(0, "master"), *_maintenance(1, "standby")), _resume_all, is_quick=True),
+    Case("maintenance", (*_maintenance(0), *_maintenance(1)), _resume_all, is_quick=True),
     Case("haproxy_upgrade", (
-        Phase("haproxy_upgrade", "package haproxy of the master installed again, in maintenance", lambda world: world.upgrade(world.master), _healthy,
+        Phase("haproxy_upgrade", "package haproxy of the first router installed again, in maintenance", lambda world: world.upgrade(world.first), _healthy,
               whole=PROBERS),
     ), _resume_all),
     Case("haproxy_reload", (
-        Phase("haproxy_reload", "haproxy of the master reloaded", lambda world: world.on(world.master, "systemctl", "reload", "haproxy"), whole=PROBERS),
+        Phase("haproxy_reload", "haproxy of the first router reloaded", lambda world: world.on(world.first, "systemctl", "reload", "haproxy"), whole=PROBERS),
     )),
     Case("changed_vip", (
         Phase("vip_added", "site.yml with one more address of each family for the VIP", lambda world: world.site(world.with_another_vip_address()),

@@ -51,21 +51,31 @@ def place(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
+def vip_addresses(group: dict[str, Any]) -> list[str]:
+    """Return the addresses of all VIPs of a router group."""
+    return [address.split("/")[0] for vip in group["vips"].values() for address in vip["addresses"]]
+
+
+def web_addresses(group: dict[str, Any]) -> list[str]:
+    """Return the VIPs' addresses by which clients of a router group reach ingresses."""
+    every = vip_addresses(group)
+    return [address for address in group.get("ingress_addresses") or every if address in every] or every
+
+
 def places(cluster: str, group: dict[str, Any], service: Sequence[str]) -> Places:
     """Return where to ask a router group for a cluster; ``service`` are addresses of a LoadBalancer service of the application echo-l4.
 
     Raises KeyError when the group has no VIP or no frontend of the cluster's API.
     """
-    vips = [address.split("/")[0] for vip in group["vips"].values() for address in vip["addresses"]]
     api = group["api"][cluster]
     bound: list[str] = []
     for bind in api["bind"]:
         address, _, port = bind.rpartition(":")
         # A frontend that listens everywhere is asked at the VIPs.
         every = address.strip("[]") in ("", "*", "0.0.0.0", "::")
-        bound += [place(vip, int(port)) for vip in vips] if every else [bind]
+        bound += [place(vip, int(port)) for vip in vip_addresses(group)] if every else [bind]
     return Places(
-        http=tuple(place(address, 80) for address in vips), api=tuple(dict.fromkeys(bound)),
+        http=tuple(place(address, 80) for address in web_addresses(group)), api=tuple(dict.fromkeys(bound)),
         service=tuple(place(address, PORT) for address in service), api_name=next(iter(api.get("names") or ()), "kubernetes"))
 
 

@@ -37,21 +37,22 @@ program runs all probers at once, each at its own pace and whatever became of th
 | UDP | address of a pool | a datagram from a new port and its answer | {{udp}} |
 | streams | address of a pool | a numbered message and its echo, on each of {STREAMS} connections that stay open | {{stream}} |
 
-IPv4 and IPv6 take turns. TLS is dear in a guest with one core, so the API is asked less often. The pool is announced by BGP, and the client spreads connections over
-both routers. Before each case everything has to be well: VIPs on the routers that are preferred, BGP and BFD sessions up, the client's routes over
-both routers, servers of haproxy, nodes and deployments ready. Then probers run for {MOMENT[0]:.0f} to {MOMENT[1]:.0f} seconds; how long, the seed says. A case has one thing
-after the other happen, each with a window of its own: from just before it until what should come of it has come and every prober has been calm for two
-seconds. The clocks of machines are not compared: the client notes when it is told. Guests, control planes and Ansible share two cores; checks and
-playbooks run at the lowest priority, so that what is measured is not their work.
+IPv4 and IPv6 take turns. TLS is dear in a guest with one core, so the API is asked less often. The pool is announced by BGP, and the client spreads
+connections over both routers. The first router has the VIP of HTTP when all is well; the API's may be with the second. Before each case everything has
+to be well: VIPs on the routers that are preferred, BGP and BFD sessions up, the client's routes over both routers, servers of haproxy, nodes and
+deployments ready. Then probers run for {MOMENT[0]:.0f} to {MOMENT[1]:.0f} seconds; how long, the seed says. A case has one thing after the other
+happen, each with a window of its own: from just before it until what should come of it has come and every prober has been calm for two seconds. The clocks of machines are not
+compared: the client notes when it is told. Guests, control planes and Ansible share two cores; checks and playbooks run at the lowest priority, so that
+what is measured is not their work.
 
-- **Lost** is an attempt without its whole answer within {TIMEOUT:.0f} s, so also one whose SYN was lost, which is repeated only then; or one that is reset, refused,
-  closed early, or answered with another status than 200. A stream is lost when it is reset or closed or when a message has no answer for {PATIENCE:.0f} s; another one is then
-  opened. A change is lost when the watch goes on behind it.
+- **Lost** is an attempt without its whole answer within {TIMEOUT:.0f} s, so also one whose SYN was lost, which is repeated only then; or one that is
+  reset, refused, closed early, or answered with another status than 200. A stream is lost when it is reset or closed or when a message has no answer
+  for {PATIENCE:.0f} s; another one is then opened. A change is lost when the watch goes on behind it.
 - **Reset** are those of the lost that somebody ended: reset, refused or closed.
 - **Outage** is the longest trouble that has a part in the window: a time without an answer, from one to the next, less the interval; or a time in which
-  attempts failed, even if others did not, from the start of the first that failed to the start of the first that was answered after the last. Failures
-  within {TOGETHER:.0f} s are one trouble. For streams, of which the worst counts, and for the watch it is the longest time that an answer or a change took: TCP's own
-  repetitions, whose pauses double from 0.2 s, are part of it.
+  attempts failed, even if others did not, from the start of the first that failed to the start of the first that was answered after the last.
+  Failures within {TOGETHER:.0f} s are one trouble. For streams, of which the worst counts, and for the watch it is the longest time that an answer or a
+  change took: TCP's own repetitions, whose pauses double from 0.2 s, are part of it.
 - **Reconnects**: connections that the watch, or a stream, had to replace. Who only listens is told by nobody that the other side is gone; this watch tries
   another connection after {SILENCE} s without a change, and goes on from the version that it saw last. Clients of Kubernetes are slower to notice:
   client-go asks an HTTP/2 connection that has been silent for 30 s, and waits 15 s for the answer.
@@ -60,7 +61,7 @@ playbooks run at the lowest priority, so that what is measured is not their work
 
 Goals: with the plug of a router pulled, or the router frozen, no outage is longer than {OUTAGE_MS} ms and no stream is lost; with a worker or its BIRD gone none
 is longer than {OUTAGE_MS} ms, but that streams to pods of a worker without power end with it; nothing is lost where a pod of the ingress controller
-(HTTP) or an API server (API) is killed, where something comes back, and in maintenance, reload and upgrade.
+(HTTP) or an API server (API) is killed, where a router or an API server comes back, and in maintenance, reload and upgrade.
 """
 
 
@@ -91,7 +92,8 @@ def document(results: Sequence[Result], where: str) -> str:
 
 def _tables(results: Sequence[Result], where: str) -> list[str]:
     return [
-        where, "", f"Outages and losses; in bold what misses its goal. {_list(BEHIND_VIP)} are behind the VIP, {_list(BEHIND_POOL)} behind an address of a pool.", "",
+        where, "",
+        f"Outages and losses; in bold what misses its goal. {_list(BEHIND_VIP)} are behind a VIP, {_list(BEHIND_POOL)} behind an address of a pool.", "",
         *_table(["", *TITLES.values()], ([result.phase.text, *_cells(result)] for result in results)), "",
         "Attempts, resets, reconnects and the longest answer of each prober, and what the client itself was late:", "",
         *_table(["", *TITLES.values(), "client late"], ([result.phase.text, *_details(result), f"{result.late * 1000:.0f} ms"] for result in results)), "",

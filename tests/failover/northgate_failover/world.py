@@ -15,7 +15,7 @@ from figure import CouldNotMeasure
 from labs import play
 
 from . import health
-from .probing import Places, places
+from .probing import Places, places, web_addresses
 
 CLUSTER, SERVICE = "alpha", "l4-local"
 BOOT_SECONDS, HEALTHY_SECONDS, NODE_SECONDS, UPGRADE_SECONDS = 180.0, 300.0, 150.0, 240.0
@@ -39,8 +39,7 @@ class World:
         if not serving:
             raise CouldNotMeasure(f"no router group serves {CLUSTER} with a VIP and its API")
         self.group = serving[0]
-        preferred = next(iter(self._groups[self.group]["vips"].values())).get("preferred") or []
-        # The one that is preferred comes first: it has the VIP when all is well.
+        preferred = self._vip[1].get("preferred") or []
         members = self._members(self.group)
         self.routers = [*(name for name in preferred if name in members), *(name for name in members if name not in preferred)]
         if len(self.routers) < 2:
@@ -50,8 +49,8 @@ class World:
                             for file in sorted((STATE / "clusters" / CLUSTER).glob(f"{CLUSTER}-*-admin.kubeconfig"))}
 
     @property
-    def master(self) -> str:
-        """The router that has the VIP when all is well."""
+    def first(self) -> str:
+        """The router that has the VIP of HTTP when all is well."""
         return self.routers[0]
 
     @property
@@ -152,24 +151,29 @@ class World:
         self._play("site", {"northgate_router_groups": groups} if groups else {})
 
     def with_another_vip_address(self) -> dict[str, Any]:
-        """Return the router groups, where the first VIP of ours has one more address of each family."""
-        vips = self._groups[self.group]["vips"]
-        name, vip = next(iter(vips.items()))
-        changed = {**vips, name: {**vip, "addresses": [*vip["addresses"], *self._beside()]}}
+        """Return the router groups, where the VIP of HTTP has one more address of each family."""
+        name, vip = self._vip
+        changed = {**self._groups[self.group]["vips"], name: {**vip, "addresses": [*vip["addresses"], *self._beside()]}}
         return {**self._groups, self.group: {**self._groups[self.group], "vips": changed}}
 
     def wait_another_vip(self, there: bool) -> None:
-        """Wait until the master has, or no longer has, the further addresses."""
+        """Wait until the first router has, or no longer has, the further addresses."""
         wanted = {text.split("/")[0] for text in self._beside()}
 
         def check() -> bool:
-            found = wanted & health.addresses(health.look(self.master, True))
+            found = wanted & health.addresses(health.look(self.first, True))
             return found == wanted if there else not found
-        clusters.eventually(check, HEALTHY_SECONDS, f"addresses {sorted(wanted)} {'on' if there else 'off'} {self.master}")
+        clusters.eventually(check, HEALTHY_SECONDS, f"addresses {sorted(wanted)} {'on' if there else 'off'} {self.first}")
+
+    @property
+    def _vip(self) -> tuple[str, dict[str, Any]]:
+        """Name and entry of the VIP of HTTP."""
+        group = self._groups[self.group]
+        wanted = web_addresses(group)[0]
+        return next((name, vip) for name, vip in group["vips"].items() if wanted in (text.split("/")[0] for text in vip["addresses"]))
 
     def _beside(self) -> list[str]:
-        vip = next(iter(self._groups[self.group]["vips"].values()))
-        found = [ipaddress.ip_interface(text) for text in vip["addresses"]]
+        found = [ipaddress.ip_interface(text) for text in self._vip[1]["addresses"]]
         return [f"{interface.ip + BESIDE}/{interface.network.prefixlen}" for interface in found]
 
     def _play(self, name: str, variables: dict[str, Any]) -> None:

@@ -17,8 +17,10 @@ INVENTORY = {"all": {
         "northgate_router_groups": {
             "edge-b": {"clusters": ["beta"], "vips": {"b": {"addresses": ["10.91.0.60/24"], "preferred": ["r3"]}}},
             "edge-a": {
-                "clusters": ["alpha", "beta"], "api": {"alpha": {"bind": ["10.91.0.50:6443", "[fd91::50]:6443"]}},
-                "vips": {"a": {"addresses": ["10.91.0.50/24", "fd91::50/64"], "preferred": ["r2", "r1"]}}},
+                "clusters": ["alpha", "beta"], "api": {"alpha": {"bind": ["10.91.0.51:6443", "[fd91::51]:6443"]}},
+                "ingress_addresses": ["10.91.0.50", "fd91::50"],
+                "vips": {"api": {"addresses": ["10.91.0.51/24"], "preferred": ["r1", "r2"]},
+                         "a": {"addresses": ["10.91.0.50/24", "fd91::50/64"], "preferred": ["r2", "r1"]}}},
         }},
     "children": {"guests": {"vars": {"ansible_user": "root"}, "children": {
         "routers": {"vars": {"x": 1}, "children": {
@@ -59,6 +61,6 @@ def _told(monkeypatch):
             return next((answer for beginning, answer in self.answers.items() if text.startswith(beginning)), "")
 
     told = Told()
-    for module in ("driver.clusters", "driver.command", "driver.routing", "labs", "northgate_failover.cases", "northgate_failover.health", "northgate_failover.world"):
+    for module in ("driver.clusters", "driver.command", "driver.routing", "labs", *(f"northgate_failover.{name}" for name in ("cases", "health", "world"))):
         monkeypatch.setattr(f"{module}.lab", told.lab)
     return told

@@ -43,7 +43,8 @@ def commands(case, lab_world, told):
 
 
 def test_who_is_who(lab_world):
-    assert (lab_world.group, lab_world.routers, lab_world.master, lab_world.worker, lab_world.api_server) == ("edge-a", ["r2", "r1"], "r2", "alpha-w1", "alpha-cp1")
+    assert (lab_world.group, lab_world.routers, lab_world.first) == ("edge-a", ["r2", "r1"], "r2")
+    assert (lab_world.worker, lab_world.api_server) == ("alpha-w1", "alpha-cp1")
     assert lab_world.api_servers["alpha-cp2"] == "https://10.90.0.42:6443"
 
 
@@ -51,6 +52,8 @@ def test_who_is_who(lab_world):
     ("control", []),
     ("router_plug", ["kill r2", "start r2", "healthy"]),
     ("router_frozen", ["freeze r2", "thaw r2", "healthy"]),
+    ("router_plug_second", ["kill r1", "start r1", "healthy"]),
+    ("router_frozen_second", ["freeze r1", "thaw r1", "healthy"]),
     ("router_cut", ["cut r2", "mend r2", "healthy"]),
     ("haproxy_killed", ["exec r2 -- systemctl kill --signal=KILL haproxy", "exec r2 -- systemctl start haproxy", "healthy"]),
     ("worker_plug", ["kill alpha-w1", "wait alpha-w1 not ready", "converge -e northgate_confirm_shrink=alpha,beta", "start alpha-w1", "wait alpha complete",
@@ -100,11 +103,12 @@ def test_names_are_those_of_figures_and_commands_are_the_labs(case, lab_world, t
 def test_an_outage_may_have_a_goal_only_where_one_is_promised():
     goals = {phase.name: (phase.short, phase.whole) for case in CASES for phase in case.phases}
     assert len(goals) == sum(len(case.phases) for case in CASES)
-    assert {name for name, (short, _) in goals.items() if short} == {"router_plug", "router_frozen", "worker_plug", "worker_bird"}
+    assert {name for name, (short, _) in goals.items() if short} == {
+        "router_plug", "router_plug_second", "router_frozen", "router_frozen_second", "worker_plug", "worker_bird"}
     assert goals["router_plug"] == (PROBERS, ("stream",))
     assert {name for name, (_, whole) in goals.items() if whole == PROBERS} == {
-        "control", "router_back", "api_server_back", "maintenance_master", "maintenance_master_resume", "maintenance_standby", "maintenance_standby_resume",
-        "haproxy_upgrade", "haproxy_reload"}
+        "control", "router_back", "router_back_second", "api_server_back", "maintenance_first", "maintenance_first_resume", "maintenance_second",
+        "maintenance_second_resume", "haproxy_upgrade", "haproxy_reload"}
     assert (goals["ingress_pod"], goals["api_server"]) == (((), ("http",)), ((), ("api",)))
     assert cases.QUICK == ("router_plug", "router_frozen", "ingress_pod", "api_server", "maintenance")
 
@@ -124,7 +128,8 @@ def test_all_that_is_not_well_is_told(lab_world, told, monkeypatch):
         {"metadata": {"name": "l4-local"}, "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.1"}]}}}]})
     told.answers["kubectl alpha -- --server"] = "ok"
     assert sorted(lab_world.problems()) == [
-        "client: 0 routes to 203.0.113.1 instead of 2", "r2: VIP a: has ['10.91.0.50'] instead of ['10.91.0.50', 'fd91::50']",
+        "client: 0 routes to 203.0.113.1 instead of 2", "r1: VIP api: has [] instead of ['10.91.0.51']",
+        "r2: VIP a: has ['10.91.0.50'] instead of ['10.91.0.50', 'fd91::50']",
         "r3: VIP b: has [] instead of ['10.91.0.60']"]
 
 

@@ -33,7 +33,8 @@ SERVERS = "# pxname,svname,status\nweb,alpha-1,UP\nweb,alpha-2,DOWN 1/2\nweb,bet
 
 
 def said(**parts):
-    return {"addresses": "[]", "protocols": PROTOCOLS.replace("start  04:05:06.789  Active", "up     04:05:06.789  Established").replace("down   2026-01-02", "up     2026-01-02    Established"),
+    up = PROTOCOLS.replace("start  04:05:06.789  Active", "up     04:05:06.789  Established").replace("down   2026-01-02", "up     2026-01-02    Established")
+    return {"addresses": "[]", "protocols": up,
             "bfd": BFD.replace("Down", "Up  "), "units": "active\nactive\n", "servers": "", **parts}
 
 

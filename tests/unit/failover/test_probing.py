@@ -26,6 +26,13 @@ def test_places(api, expected, name):
     assert found.service == ("203.0.113.1:7000", "[2001:db8::1]:7000")
 
 
+@pytest.mark.parametrize("ingress, expected", [
+    ({}, ["10.0.0.1", "10.0.0.2"]), ({"ingress_addresses": ["10.0.0.2"]}, ["10.0.0.2"]),
+    ({"ingress_addresses": ["www.example.test"]}, ["10.0.0.1", "10.0.0.2"])])
+def test_http_is_asked_at_the_vips_that_clients_are_told_of(ingress, expected):
+    assert probing.web_addresses({"vips": {"a": {"addresses": ["10.0.0.1/24"]}, "b": {"addresses": ["10.0.0.2/24"]}}, **ingress}) == expected
+
+
 def test_the_client_understands_the_plan(tmp_path, monkeypatch):
     monkeypatch.setattr(probing, "SHARE", str(tmp_path))
     authority = Authority(tmp_path, "x")
