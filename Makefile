@@ -3,9 +3,11 @@
 export LC_ALL := C.UTF-8
 SCENARIO ?=
 MEASURE ?=
+CASE ?=
+SHORT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-unit test-integration test-fuzz test-lab lint sanity build bench fuzz
+.PHONY: help demo demo-down test test-unit test-integration test-fuzz test-lab lint sanity build bench failover fuzz
 
 help: ## lists the targets
 	@awk -F ': ## ' '/^[a-z-]+: ## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +44,9 @@ test-lab: ## molecule scenarios and the demo on the lab's guests; SCENARIO=defau
 
 bench: ## measures what docs/performance.md promises, and rewrites it; MEASURE=churn measures one of dispatch, serve, churn, converge, ipvs, failover, first_answer
 	@tests/tools/part bench $(MEASURE)
+
+failover: ## measures what is felt of failures and maintenance in the lab, and rewrites docs/reliability.md; CASE=router_plug runs one case, SHORT=1 a few
+	@tests/tools/part failover $(CASE) $(if $(SHORT),--short)
 
 fuzz: ## the same with 100,000 cases of each; NORTHGATE_FUZZ_CASES sets another number
 	@tests/tools/part fuzz

@@ -55,7 +55,26 @@ def lab(*arguments: str, data: str = "", timeout: float = 60.0) -> str:
 
 def inventory() -> dict[str, Any]:
     """Return the variables of all hosts, as the lab wrote them."""
-    return yaml.safe_load((STATE / "inventory.yml").read_text("utf-8"))["all"]["vars"]
+    return _all()["vars"]
+
+
+def hosts() -> dict[str, dict[str, Any]]:
+    """Return the variables of each host, but for those of all hosts."""
+    found: dict[str, dict[str, Any]] = {}
+
+    def collect(group: dict[str, Any], inherited: dict[str, Any]) -> None:
+        known = inherited | (group.get("vars") or {})
+        for name, variables in (group.get("hosts") or {}).items():
+            found[name] = found.get(name, {}) | known | (variables or {})
+        for child in (group.get("children") or {}).values():
+            collect(child or {}, known)
+
+    collect({"children": _all()["children"]}, {})
+    return found
+
+
+def _all() -> dict[str, Any]:
+    return yaml.safe_load((STATE / "inventory.yml").read_text("utf-8"))["all"]
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,11 @@ def python(*arguments: str) -> list[str]:
 
 class Program:
     """Runs while the body of ``with`` does. It says ``ready ...`` when it does what it should, and ends with its input: then ``summary``,
-    its last line, is there. ``said`` is what came after ``ready``.
+    its last line, is there. ``said`` is what came after ``ready``. It may run on another host than the client.
     """
 
-    def __init__(self, command: list[str], ready_seconds: float = READY_SECONDS) -> None:
-        self._argv = argv("exec", "client", "--", *command)
+    def __init__(self, command: list[str], ready_seconds: float = READY_SECONDS, host: str = "client") -> None:
+        self._argv = argv("exec", host, "--", *command)
         self._ready_seconds = ready_seconds
         self.said = ""
         self.summary: dict[str, Any] = {}

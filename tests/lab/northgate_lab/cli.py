@@ -25,6 +25,7 @@ examples:
   lab kubectl alpha get pods -A -o wide
   lab ansible -- playbooks/site.yml --check --diff
   lab kill r1; lab start r1                pull the plug and boot again, with the disk as it was
+  lab freeze r1; lab thaw r1               stop a host where it is and let it go on
   lab cut alpha-w1; lab mend alpha-w1      cut and mend the cables to fabric and outside; ssh and Ansible keep their way
   lab down                                 remove everything
 
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add("down", help="end and remove everything, also after an interrupted run")
     add("status", help="show every host, whether it runs, and its cables")
     for name, text in (("kill", "pull the plug of a host"), ("start", "switch a host on and wait until it answers"),
+                       ("freeze", "stop everything of a host where it is"), ("thaw", "let a frozen host go on"),
                        ("cut", "cut a host's cables to fabric and outside"), ("mend", "mend the cables of a host"),
                        ("logs", "show a host's console, logs and journal")):
         add(name, help=text).add_argument("host", metavar="HOST")

@@ -94,6 +94,16 @@ def _start(lab: Lab, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _freeze(lab: Lab, arguments: argparse.Namespace) -> int:
+    hosts.freeze(lab, _host(lab, arguments))
+    return 0
+
+
+def _thaw(lab: Lab, arguments: argparse.Namespace) -> int:
+    hosts.thaw(lab, _host(lab, arguments))
+    return 0
+
+
 def _cut(lab: Lab, arguments: argparse.Namespace) -> int:
     network.cut(lab.topology.hosts[_host(lab, arguments)])
     return 0
@@ -128,5 +138,5 @@ def _replace(argv: list[str]) -> None:
 
 COMMANDS: dict[str, Callable[[Lab, argparse.Namespace], int]] = {
     "status": _status, "exec": _exec, "kubectl": _kubectl, "ansible": _ansible, "kill": _kill, "start": _start,
-    "cut": _cut, "mend": _mend, "logs": _logs,
+    "freeze": _freeze, "thaw": _thaw, "cut": _cut, "mend": _mend, "logs": _logs,
 }

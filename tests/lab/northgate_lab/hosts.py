@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 from typing import Any
 
@@ -59,6 +60,16 @@ def kill(lab: Lab, host: str) -> None:
         file.unlink()
     if host in lab.topology.guests:
         guests.disconnect(lab, host)
+
+
+def freeze(lab: Lab, host: str) -> None:
+    """Stop everything of a host where it is, as a hypervisor that pauses it."""
+    processes.signal_sessions(pids(lab, host).values(), signal.SIGSTOP)
+
+
+def thaw(lab: Lab, host: str) -> None:
+    """Let everything of a host go on that `freeze` stopped."""
+    processes.signal_sessions(pids(lab, host).values(), signal.SIGCONT)
 
 
 def logs(lab: Lab, host: str) -> str:

@@ -4,6 +4,7 @@
 """Processes that outlive the command: started in sessions of their own, known by pid files, ended for good."""
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -38,6 +39,13 @@ def end_sessions(leaders: Iterable[int]) -> None:
     deadline = time.monotonic() + GONE_SECONDS
     while left := {pid for pid in _all() if _group(pid) in groups}:
         _kill(left, deadline)
+
+
+def signal_sessions(leaders: Iterable[int], number: int) -> None:
+    """Send a signal to all processes of process groups."""
+    for leader in leaders:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(leader, number)
 
 
 def end(pids: Iterable[int]) -> None:

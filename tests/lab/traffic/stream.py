@@ -125,6 +125,11 @@ class Stream:
         """Whether it has ended."""
         return self.state == OVER
 
+    @property
+    def waiting_since(self) -> float:
+        """Since when the other side owes it something, or did when it ended; infinite when it does not."""
+        return self._asked_at if self._waiting or not self._sent else float("inf")
+
     def due(self) -> float:
         """When ``tick`` has something to do next."""
         if self.state == TALKING and not self._waiting:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -56,6 +57,30 @@ def test_a_killed_session_is_gone_with_its_children(tmp_path):
     # Whoever adopted the child may not have reaped it yet.
     left = pathlib.Path(f"/proc/{child.read_text().strip()}/stat")
     assert not left.exists() or left.read_text().rpartition(") ")[2][0] == "Z"
+
+
+def state_of(pid):
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+
+
+def test_a_frozen_session_stops_with_its_children_and_goes_on_when_it_is_thawed(tmp_path):
+    pid_file, child = tmp_path / "x.pid", tmp_path / "child"
+    pid = processes.spawn(["sh", "-c", f"sleep 600 & echo $! >{child}; wait"], tmp_path / "x.log", pid_file, dict(os.environ))
+    while not child.exists() or not child.read_text().endswith("\n"):
+        pass
+    both = (pid, int(child.read_text()))
+    processes.signal_sessions([pid], signal.SIGSTOP)
+    while {state_of(entry) for entry in both} != {"T"}:
+        pass
+    assert processes.running(pid_file) == pid
+    processes.signal_sessions([pid], signal.SIGCONT)
+    while "T" in {state_of(entry) for entry in both}:
+        pass
+    processes.signal_sessions([pid], signal.SIGSTOP)
+    processes.end_sessions([pid])
+    assert processes.running(pid_file) is None
+    # Of one that has ended meanwhile nothing is left to stop.
+    processes.signal_sessions([pid], signal.SIGSTOP)
 
 
 def test_a_pid_that_is_used_again_is_not_ours(tmp_path):

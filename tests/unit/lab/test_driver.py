@@ -57,6 +57,14 @@ def test_an_ingress_is_what_a_user_would_write():
     assert set(clusters.ingress("a", None, {}, default="d")["spec"]) == {"defaultBackend"}
 
 
+def test_variables_of_hosts_come_from_all_their_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "STATE", tmp_path)
+    (tmp_path / "inventory.yml").write_text(json.dumps({"all": {"vars": {"x": 0}, "children": {
+        "guests": {"vars": {"x": 1, "y": 1}, "children": {"routers": {"vars": {"y": 2}, "hosts": {"r1": {"z": 3}}}}}, "other": {"hosts": {"r1": None, "o": None}}}}}))
+    assert command.hosts() == {"r1": {"x": 1, "y": 2, "z": 3}, "o": {}}
+    assert command.inventory() == {"x": 0}
+
+
 def result(protocol, why, changes=0):
     return {"target": f"{protocol}:192.0.2.1:80", "ended": why, "pod_changes": changes}
 

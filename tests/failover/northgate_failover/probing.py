@@ -1,0 +1,133 @@
+# Copyright (c) northgate.edge contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The probers of a run: what they ask, and their program on the client."""
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from driver.command import STATE
+from driver.program import Program, python
+from driver.services import PORT
+
+from .felt import Series
+
+# Probers, in the order of tables. The first three are behind a VIP, the others behind an address of a pool that all routers announce.
+BEHIND_VIP = ("http", "api", "watch")
+BEHIND_POOL = ("tcp", "udp", "stream")
+PROBERS = (*BEHIND_VIP, *BEHIND_POOL)
+# A guest has one core, and all of them have two: TLS costs several times what a request in clear does.
+INTERVALS = {"http": 0.02, "api": 0.1, "watch": 0.1, "tcp": 0.02, "udp": 0.02, "stream": 0.1}
+STREAMS = 10
+TIMEOUT, PATIENCE, SILENCE = 1.0, 30.0, 0.25
+# The longest that one case may take, and how long probers have for their first answers.
+SECONDS, READY_SECONDS = 1800.0, 60.0
+HOST = "shared.example.test"
+# What a watch sees changes of.
+NAMESPACE, OBJECT = "demo", "northgate-failover"
+# Where the client finds the files of its probers.
+SHARE = "/lab"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the probers ask: ADDRESS:PORT, both families."""
+
+    http: tuple[str, ...]
+    api: tuple[str, ...]
+    service: tuple[str, ...]
+    # By which the API servers of the cluster are told from others on a port that they share.
+    api_name: str
+
+
+def place(address: str, port: int) -> str:
+    """Return ADDRESS:PORT, with brackets where they have to be."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def vip_addresses(group: dict[str, Any]) -> list[str]:
+    """Return the addresses of all VIPs of a router group."""
+    return [address.split("/")[0] for vip in group["vips"].values() for address in vip["addresses"]]
+
+
+def web_addresses(group: dict[str, Any]) -> list[str]:
+    """Return the VIPs' addresses by which clients of a router group reach ingresses."""
+    every = vip_addresses(group)
+    return [address for address in group.get("ingress_addresses") or every if address in every] or every
+
+
+def places(cluster: str, group: dict[str, Any], service: Sequence[str]) -> Places:
+    """Return where to ask a router group for a cluster; ``service`` are addresses of a LoadBalancer service of the application echo-l4.
+
+    Raises KeyError when the group has no VIP or no frontend of the cluster's API.
+    """
+    api = group["api"][cluster]
+    bound: list[str] = []
+    for bind in api["bind"]:
+        address, _, port = bind.rpartition(":")
+        # A frontend that listens everywhere is asked at the VIPs.
+        every = address.strip("[]") in ("", "*", "0.0.0.0", "::")
+        bound += [place(vip, int(port)) for vip in vip_addresses(group)] if every else [bind]
+    return Places(
+        http=tuple(place(address, 80) for address in web_addresses(group)), api=tuple(dict.fromkeys(bound)),
+        service=tuple(place(address, PORT) for address in service), api_name=next(iter(api.get("names") or ()), "kubernetes"))
+
+
+def plan(found: Places) -> dict[str, Any]:
+    """Return the plan of traffic.probes."""
+    tls = {"ca": f"{SHARE}/failover-ca.pem", "server_name": found.api_name}
+    path = f"/api/v1/namespaces/{NAMESPACE}/configmaps?fieldSelector=metadata.name%3D{OBJECT}"
+    specs: dict[str, dict[str, Any]] = {
+        "http": {"kind": "http", "places": found.http, "host": HOST, "path": "/"},
+        "api": {"kind": "https", "places": found.api, "path": "/version", **tls},
+        "watch": {"kind": "watch", "places": found.api, "path": path, "token_file": f"{SHARE}/failover-token", "silence": SILENCE, **tls},
+        "tcp": {"kind": "tcp", "places": found.service},
+        "udp": {"kind": "udp", "places": found.service},
+        "stream": {"kind": "stream", "places": found.service, "count": STREAMS, "patience": PATIENCE},
+    }
+    return {"seconds": SECONDS, "timeout": TIMEOUT, "probers": [{"name": name, "interval": INTERVALS[name], **specs[name]} for name in PROBERS]}
+
+
+class Probes(Program):
+    """All probers on the client, while the body of ``with`` runs. Then ``series`` are there, by prober."""
+
+    def __init__(self, cluster: str, found: Places) -> None:
+        share, pki = STATE / "hosts" / "client" / "share", STATE / "clusters" / cluster
+        shutil.copyfile(pki / "ca.pem", share / "failover-ca.pem")
+        token = share / "failover-token"
+        token.touch(mode=0o600)
+        token.write_bytes((pki / "tokens" / "admin").read_bytes())
+        super().__init__(python("traffic.probes", json.dumps(plan(found))), READY_SECONDS)
+
+    def now(self) -> float:
+        """Return the time of the probers' clock."""
+        return float(self.tell("now", 30.0))
+
+    def settled(self, seconds: float) -> float:
+        """Wait until every prober has been answered for a while without a failure; return the time. Raises LabFailed."""
+        return float(self.tell("settled", seconds))
+
+    @property
+    def series(self) -> dict[str, list[Series]]:
+        """What became of all attempts."""
+        found: dict[str, list[Series]] = {name: [] for name in PROBERS}
+        for result in self.summary["series"]:
+            found[result["prober"]].append(Series.parse(result))
+        return found
+
+    def late(self, begin: float, end: float) -> float:
+        """Return the longest delay of the client itself in a window, in seconds."""
+        return max((late / 1000 for when, late in self.summary["late"] if begin <= when / 1000 < end), default=0.0)
+
+
+def beats(cluster: str) -> Program:
+    """Return a program that changes the watched object all the time, beside etcd and past every router."""
+    files = sorted((STATE / "clusters" / cluster).glob(f"{cluster}-*-admin.kubeconfig"))
+    command = [sys.executable, str(Path(__file__).with_name("beats.py")), str(INTERVALS["watch"]), NAMESPACE, OBJECT, *map(str, files)]
+    return Program(command, READY_SECONDS, host=f"{cluster}-etcd")
