@@ -73,9 +73,9 @@ class RouterGroups:
 
     def dead_ends(self, pools: AddressPools, clusters: t.Iterable[str]) -> list[str]:
         """What the operator hardly means: a pool that leads to the routers of a group which do not serve a cluster that has addresses there."""
-        found = []
+        found, names = [], sorted(clusters)
         for pool in pools:
-            for cluster in sorted(clusters):
+            for cluster in names:
                 others = [group.name for group in self._groups.values() if group.carries(pool.name) and cluster not in group.clusters]
                 if others and pool.serves(cluster) and self.carrying(pool.name, cluster):
                     found.append(
