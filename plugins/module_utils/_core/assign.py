@@ -107,7 +107,7 @@ def assign(
 
 def _missing(pool: AddressPool, clusters: set[str], observed: set[str], groups: RouterGroups | None) -> str:
     """A cluster that may hold addresses of the pool of which we don't know; one that the pool names and nobody configured is such, too."""
-    elsewhere = {cluster for cluster in clusters if groups and not groups.carrying(pool.name, cluster)}
+    elsewhere = {cluster for cluster in clusters if groups and not groups.carrying(pool, cluster)}
     return min((clusters if pool.clusters is None else pool.clusters) - observed - elsewhere, default="")
 
 
@@ -197,12 +197,12 @@ class _Work:
 
     def _admits(self, pool: AddressPool, claim: Claim) -> bool:
         """Whether a service may have addresses of a pool: they must lead to a router that serves its cluster."""
-        return pool.admits(*claim) and (self._groups is None or bool(self._groups.carrying(pool.name, claim.cluster)))
+        return pool.admits(*claim) and (self._groups is None or bool(self._groups.carrying(pool, claim.cluster)))
 
     def _suits(self, pool: AddressPool, claim: Claim) -> bool:
         """Whether addresses of a pool that admits a service lead to no router groups but those that it asks for."""
         wanted = claim.service.request.groups
-        return not wanted or self._groups is None or self._groups.carrying(pool.name, claim.cluster) <= set(wanted)
+        return not wanted or self._groups is None or self._groups.carrying(pool, claim.cluster) <= set(wanted)
 
     def used(self) -> dict[str, int]:
         """How many addresses of each pool are in use."""
@@ -287,7 +287,7 @@ class _Work:
         wanted = claim.service.request.groups
         if not any(self._groups.serves(name, claim.cluster) for name in wanted):
             raise _Refused(NO_GROUP, f"no router group that it asks for ({', '.join(wanted)}) serves its cluster")
-        ways = [f"{pool.name} leads to {', '.join(sorted(self._groups.carrying(pool.name, claim.cluster)))}" for pool in pools]
+        ways = [f"{pool.name} leads to {', '.join(sorted(self._groups.carrying(pool, claim.cluster)))}" for pool in pools]
         raise _Refused(NO_GROUP, f"no pool that admits it leads to {' or '.join(wanted)} alone", "; ".join(ways))
 
     def _requested(self, claim: Claim, address: str) -> str:

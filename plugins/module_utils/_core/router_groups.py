@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass
 
 from . import syntax
-from .address_pools import AddressPools
+from .address_pools import AddressPool, AddressPools
 from .errors import InvalidValue
 
 Names = frozenset[str]
@@ -18,7 +18,7 @@ Names = frozenset[str]
 
 @dataclass(frozen=True)
 class RouterGroup:
-    """Routers that serve ``clusters`` and carry the addresses of ``pools``, None for all."""
+    """Routers that serve ``clusters`` and carry the addresses of ``pools``, None for all that are for one of their clusters."""
 
     name: str
     clusters: Names
@@ -36,9 +36,9 @@ class RouterGroup:
                 raise InvalidValue(f"{field}.address_pools", f"there is no pool {syntax.shown(pool)}; there are {', '.join(known.by_name) or 'none'}")
         return cls(name, clusters or frozenset(), pools)
 
-    def carries(self, pool: str) -> bool:
+    def carries(self, pool: AddressPool) -> bool:
         """Whether addresses of a pool lead to its routers."""
-        return self.pools is None or pool in self.pools
+        return any(map(pool.serves, self.clusters)) if self.pools is None else pool.name in self.pools
 
 
 class RouterGroups:
@@ -63,12 +63,12 @@ class RouterGroups:
         """Whether there is a group ``name`` that serves a cluster."""
         return name in self._groups and cluster in self._groups[name].clusters
 
-    def carrying(self, pool: str, cluster: str) -> Names:
+    def carrying(self, pool: AddressPool, cluster: str) -> Names:
         """The groups by which clients reach services of a cluster that have addresses of a pool."""
-        found = self._carrying.get((pool, cluster))
+        found = self._carrying.get((pool.name, cluster))
         if found is None:
             found = frozenset(group.name for group in self._groups.values() if cluster in group.clusters and group.carries(pool))
-            self._carrying[(pool, cluster)] = found
+            self._carrying[(pool.name, cluster)] = found
         return found
 
     def dead_ends(self, pools: AddressPools, clusters: t.Iterable[str]) -> list[str]:
@@ -76,8 +76,8 @@ class RouterGroups:
         found, names = [], sorted(clusters)
         for pool in pools:
             for cluster in names:
-                others = [group.name for group in self._groups.values() if group.carries(pool.name) and cluster not in group.clusters]
-                if others and pool.serves(cluster) and self.carrying(pool.name, cluster):
+                others = [group.name for group in self._groups.values() if group.carries(pool) and cluster not in group.clusters]
+                if others and pool.serves(cluster) and self.carrying(pool, cluster):
                     found.append(
                         f"the pool {pool.name} has addresses for services of the cluster {cluster}, and also leads to the router group "
                         f"{', '.join(others)}, which does not serve it: what comes to its routers is refused. "

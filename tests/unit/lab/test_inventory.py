@@ -77,7 +77,7 @@ def test_groups_have_vips_pools_certificates_and_frontends_of_the_api_of_their_o
     assert first["vips"]["web"]["addresses"] == ["10.91.0.50/24", "fd91::50/64"]
     assert first["ingress_addresses"] == ["10.91.0.50", "fd91::50"] and "ingress_addresses" not in second
     assert (first["address_pools"], second["address_pools"]) == (["public-a"], ["public-b"])
-    assert (first["nat_addresses"], second["nat_addresses"]) == (["10.90.0.211", "fd90::211"], ["10.90.0.213", "fd90::213"])
+    assert "nat_addresses" not in first
     assert first["certificates"] == f"{shared.state}/certificates/edge-a" != second["certificates"]
     assert first["api"]["alpha"]["bind"] == ["10.91.0.51:6443", "[fd91::51]:6443"] and set(second["api"]) == {"beta"}
     assert variables["northgate_clusters"]["alpha"]["api"] == {
@@ -92,6 +92,12 @@ def test_a_group_announces_nothing_of_clusters_and_pools_that_are_anothers(share
     assert "10.100.0.0/16{16,28}" in announced["edge-a"] and "203.0.113.64/26" not in announced["edge-a"]
     accepted = {entry["name"]: entry["import_prefixes"] for entry in groups["upstream"]["hosts"]["client"]["bird_neighbors"]}
     assert accepted == {"r1": announced["edge-a"], "r2": announced["edge-a"], "r3": announced["edge-b"]}
+
+
+def test_numbers_of_a_group_become_the_addresses_under_which_it_masquerades(tmp_path):
+    text = topology.find("shared").read_text().replace("    address_pools: [public-b]\n", "    address_pools: [public-b]\n    nat_addresses: [201]\n")
+    groups = inventory.inventory(state.Lab(topology.parse(text), tmp_path, {}))["all"]["vars"]["northgate_router_groups"]
+    assert groups["edge-b"]["nat_addresses"] == ["10.90.0.201", "fd90::201"]
 
 
 def test_without_vips_the_client_finds_ingresses_under_the_addresses_of_the_routers(tmp_path):

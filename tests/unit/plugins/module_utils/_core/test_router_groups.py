@@ -112,6 +112,11 @@ def test_pools_that_lead_to_routers_which_refuse_are_named():
     assert one.startswith("the pool both has addresses for services of the cluster alpha, and also leads to the router group edge-b, which does not")
     apart = {**GROUPS, "edge-b": {"clusters": ["beta"], "address_pools": ["b"]}}
     assert RouterGroups.parse(apart, pools).dead_ends(pools, ["alpha", "beta"]) == []
+    # A pool leads to a group that names none only where it is for one of its clusters.
+    of_all = {"edge-a": {"clusters": ["alpha"]}, "edge-b": {"clusters": ["beta"]}}
+    own = AddressPools.parse({"a": {**POOLS["a"], "clusters": ["alpha"]}, "b": {**POOLS["b"], "clusters": ["beta"]}})
+    assert RouterGroups.parse(of_all, own).dead_ends(own, ["alpha", "beta"]) == []
+    assert len(RouterGroups.parse(of_all, pools).dead_ends(pools, ["alpha", "beta"])) == 6
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_services_get_addresses_that_lead_to_router_groups_of_their_cluster_and_
     found = site.plan(groups=groups)
     assert changes(found) == [f"alpha: web/new: none -> {OTHER}"] and found.warnings == ()
     site.observed(service("right", V4))
-    shared = {"edge-a": {"clusters": ["alpha"]}, "edge-b": {"clusters": []}}
+    shared = {"edge-a": {"clusters": ["alpha"]}, "edge-b": {"clusters": ["beta"]}}
     found = site.plan(groups=shared)
     assert changes(found) == [] and not found.nothing_to_do
     assert [text.partition(",")[0] for text in found.warnings] == [f"the pool {name} has addresses for services of the cluster alpha" for name in "ab"]
