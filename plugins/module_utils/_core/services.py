@@ -150,7 +150,8 @@ class ServicePort:
 class AddressRequest:
     """What a service asks for. ``pool`` and ``sharing_key`` are "" and ``addresses`` empty where it leaves that to us.
 
-    ``groups`` are the router groups that may serve it, sorted; empty for any. ``families`` (4 and 6, the first one preferred) and ``policy`` are spec.ipFamilies and spec.ipFamilyPolicy.
+    ``groups`` are the router groups that may serve it, sorted; empty for any.
+    ``families`` (4 and 6, the first one preferred) and ``policy`` are spec.ipFamilies and spec.ipFamilyPolicy.
     """
 
     pool: str = ""

@@ -18,7 +18,8 @@ router_groups = FilterModule().filters()["router_groups"]
 
 def test_what_a_group_says_goes_before_what_follows_from_its_vips_and_before_the_defaults():
     vips = {"web": {"addresses": ["192.0.2.80/24", "2001:db8::80/64"]}, "api": {"addresses": ["192.0.2.81"]}}
-    found = router_groups({"a": {"vips": vips}, "b": {"vips": vips, "ingress_addresses": []}, "c": {"shares": {"x": 1}}}, {"shares": {}, "claim_winner": "oldest"})
+    groups = {"a": {"vips": vips}, "b": {"vips": vips, "ingress_addresses": []}, "c": {"shares": {"x": 1}}}
+    found = router_groups(groups, {"shares": {}, "claim_winner": "oldest"})
     assert found == {
         "a": {"vips": vips, "shares": {}, "claim_winner": "oldest", "ingress_addresses": ["192.0.2.80", "2001:db8::80", "192.0.2.81"]},
         "b": {"vips": vips, "shares": {}, "claim_winner": "oldest", "ingress_addresses": []},
