@@ -33,11 +33,11 @@ def service(name, *addresses, age=0, **request):
     return Service("web", name, f"2026-01-01T00:00:{age:02}Z", (port,), addresses=addresses, request=AddressRequest(**request))
 
 
-def run(groups=GROUPS, clusters=("alpha", "beta"), pools=POOLS, **services):
-    """The addresses by name of the service, and the problems. ``services`` by cluster."""
-    parsed = AddressPools.parse(pools)
+def run(groups=None, pools=None, **services):
+    """The addresses by name of the service, and the problems. ``services`` by cluster. By default with the groups and pools above."""
+    parsed = AddressPools.parse(pools or POOLS)
     snapshots = [Snapshot(cluster, services=tuple(found)) for cluster, found in services.items()]
-    found = assign(snapshots, parsed, clusters, groups=None if groups is None else RouterGroups.parse(groups, parsed))
+    found = assign(snapshots, parsed, ("alpha", "beta"), groups=RouterGroups.parse(groups or GROUPS, parsed))
     return {name.removeprefix("web/"): list(addresses) for (_cluster, name), addresses in found.addresses.items()}, found.problems
 
 
@@ -46,8 +46,12 @@ def test_a_cluster_gets_no_address_that_leads_only_to_routers_which_do_not_serve
     found, problems = run({"edge-b": {"clusters": ["beta"]}}, pools=only_b, alpha=[service("one")], beta=[service("two")])
     assert found == {"one": [], "two": [B]}
     assert [str(problem) for problem in problems] == ["cluster alpha: Service web/one: no pool admits it without being named"]
-    # Where nothing is known of groups, every pool is for everybody.
-    assert run(None, pools=only_b, alpha=[service("one")], beta=[])[0] == {"one": [B]}
+
+
+def test_where_nothing_is_known_of_groups_every_pool_is_for_everybody():
+    snapshots = [Snapshot("alpha", services=(service("one", groups=("edge-x",)),))]
+    found = assign(snapshots, AddressPools.parse({"b": POOLS["b"]}), ["alpha"])
+    assert found.addresses == {("alpha", "web/one"): (B,)} and found.problems == ()
 
 
 def test_an_address_that_no_longer_leads_to_routers_of_the_cluster_is_replaced():
