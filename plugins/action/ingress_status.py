@@ -27,7 +27,7 @@ class ActionModule(ActionBase):
             return None  # The files are elsewhere, or it is a mistake.
         try:
             arguments = {**self._task.args, "snapshots": os.path.expanduser(self._task.args["snapshots"])}
-            right, wanted = outstanding(arguments)
+            found = outstanding(arguments)
         except (NorthgateError, OSError, KeyError, TypeError, AttributeError):
             return None
-        return None if wanted or not right else result(right)
+        return None if found.wanted or found.mistakes or not found.right else result(found.right)

@@ -25,7 +25,7 @@ class ActionModule(ActionBase):
     def _nothing_to_do(self) -> dict[str, t.Any] | None:
         """The result when all is right. What is wrong with the options is for the module to say."""
         arguments = self._task.args
-        if self._connection.transport != "local" or set(arguments) - {"clusters", "snapshots", "pools", "timeout"}:
+        if self._connection.transport != "local" or set(arguments) - {"clusters", "snapshots", "pools", "groups", "timeout"}:
             return None  # The files are elsewhere, or it is a mistake.
         try:
             found = plan({**arguments, "snapshots": os.path.expanduser(arguments["snapshots"])})

@@ -17,7 +17,7 @@ options:
       - Names of the clusters that the router serves.
       - A cluster of this list that has no file in O(snapshots) is served on from the snapshot
         that the router accepted last.
-      - A cluster that is not in this list is served no more.
+      - A cluster that is not in this list is served no more, and what the router remembers of it is removed.
     type: list
     elements: str
     required: true

@@ -23,6 +23,13 @@ extends_documentation_fragment:
   - northgate.edge.haproxy
   - northgate.edge.shipped
 options:
+  router_group:
+    description:
+      - Name of the router group that the router is in. Ingresses that ask for other groups by annotation are not served here.
+      - Without it all are.
+      - When it is another than in the last run, O(certificates) may shrink once, and what was live before is removed from the router.
+    type: str
+    default: ""
   certificates:
     description:
       - Directory on the controller with PEM files (C(*.pem)), each with a certificate chain and its private key.
@@ -191,6 +198,7 @@ expiring_certificates:
 
 import gc
 import time
+from dataclasses import replace
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -202,9 +210,9 @@ from ansible_collections.northgate.edge.plugins.module_utils._core.syntax import
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.ingress import IngressAdapter
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.options import Options
 from ansible_collections.northgate.edge.plugins.module_utils._module import arguments
-from ansible_collections.northgate.edge.plugins.module_utils._module.memory import Accepted, Inbox, lock
+from ansible_collections.northgate.edge.plugins.module_utils._module.memory import Accepted, Inbox, Membership, lock
 from ansible_collections.northgate.edge.plugins.module_utils._module.options import edge_options, haproxy_options
-from ansible_collections.northgate.edge.plugins.module_utils._module.sync import Guard, converge, receive, remember
+from ansible_collections.northgate.edge.plugins.module_utils._module.sync import Guard, converge, forget, receive, remember
 
 MODULE = "haproxy_ingress"
 # How the operator's certificates are named among what is shipped, remembered and guarded.
@@ -226,16 +234,30 @@ def warn(module, received, state, skipped):
         module.warn("certificate " + message)
 
 
+def forget_others(module, adapter, membership, memories, inbox, documents):
+    """Removes what is of clusters and router groups that are none of this router's business any more, and says what, also in check mode."""
+    left = membership.left
+    forgotten = [text for accepted, served in memories for text in forget(served, accepted, inbox, documents, module.check_mode, left)]
+    if not module.check_mode:
+        if forgotten or left:
+            adapter.forget_former()
+        membership.join()
+    return forgotten
+
+
 def run(module, inbox):
     params = module.params
     names = [dns_label(name, "clusters") for name in params["clusters"]]
     shipped = params["_documents"]["snapshots"]
     confirmed = frozenset(name.strip() for name in params["confirm_shrink"])
+    membership = Membership(params["state_dir"], MODULE, params["router_group"])
     guard = Guard(ShrinkLimit(params["shrink_limit"], params["shrink_least"]), confirmed, OF_INGRESSES)
+    # Another group has other certificates.
+    guard_ours = replace(guard, confirmed=confirmed | {CERTIFICATES}) if membership.left else guard
     accepted, accepted_ours = (Accepted(params["state_dir"], name) for name in (MODULE, "%s/%s" % (MODULE, CERTIFICATES)))
     received = receive(names, shipped, inbox, accepted, guard)
     bundle = params["_documents"].get(CERTIFICATES)
-    ours = receive([CERTIFICATES], {CERTIFICATES: bundle}, inbox, accepted_ours, guard) if bundle else {}
+    ours = receive([CERTIFICATES], {CERTIFICATES: bundle}, inbox, accepted_ours, guard_ours) if bundle else {}
     certificates = [c for r in ours.values() for c in r.snapshot.certificates]
     skipped = [str(q) for r in ours.values() for q in r.snapshot.quarantined]
     options = haproxy_options(params)
@@ -248,13 +270,14 @@ def run(module, inbox):
         adapter.delete_drained(outcome.wanted)
         remember(received, accepted)
         remember(ours, accepted_ours)
-        inbox.keep_only([*shipped.values(), *([bundle] if bundle else [])])
+    documents = [*shipped.values(), *([bundle] if bundle else [])]
+    forgotten = forget_others(module, adapter, membership, [(accepted, names), (accepted_ours, [CERTIFICATES] if bundle else [])], inbox, documents)
     warn(module, {**received, **ours}, state, skipped)
     module.exit_json(
-        changed=bool(outcome.plan),
+        changed=bool(outcome.plan or forgotten),
         clusters={name: received[name].origin if name in received else "never observed" for name in names},
         held_back={name: r.reason for name, r in {**received, **ours}.items() if r.reason},
-        changes=[str(step) for step in outcome.plan.steps],
+        changes=[str(step) for step in outcome.plan.steps] + forgotten,
         reload_reason=outcome.reload_reason,
         quarantined=[str(q) for q in state.quarantined] + skipped,
         routes=len(state.routes) + len(state.defaults),
@@ -270,6 +293,7 @@ def main():
         argument_spec={
             **arguments.haproxy(),
             **arguments.shipped(),
+            "router_group": {"type": "str", "default": ""},
             "certificates": {"type": "path"},
             "http_bind": {**texts, "default": list(Options.http_bind)},
             "https_bind": {**texts, "default": list(Options.https_bind)},
@@ -294,13 +318,12 @@ def main():
     gc.disable()
     try:
         inbox = Inbox(module.params["state_dir"])
-        for digest, path in module.params["_uploads"].items():
-            inbox.take(digest, path)
         documents = module.params["_documents"]
-        missing = inbox.missing([*documents["snapshots"].values(), *filter(None, [documents.get(CERTIFICATES)])])
-        if missing:
-            module.exit_json(changed=False, _missing=missing)
+        # Another run may remove what it does not need.
         with lock(module.params["state_dir"], module.params["lock_timeout"]):
+            missing = inbox.receive(module.params["_uploads"], [*documents["snapshots"].values(), *filter(None, [documents.get(CERTIFICATES)])])
+            if missing:
+                module.exit_json(changed=False, _missing=missing)
             run(module, inbox)
     except NorthgateError as error:
         module.fail_json(msg=str(error))

@@ -15,7 +15,8 @@ version_added: 0.1.0
 description:
   - Writes the addresses of the router groups that serve an ingress into its C(status.loadBalancer.ingress), where people, external-dns and
     others look for them. Runs on the controller, after the routers converged.
-  - An ingress of the clusters' ingress classes gets exactly the addresses of the groups by which at least one of its rules is served. One of which
+  - An ingress of the clusters' ingress classes gets exactly the addresses of the groups by which at least one of its rules is served; one that
+    asks for router groups by the annotation C(northgate.edge/router-group) is served by no others. One of which
     no rule is served, for example because it lost all its claims, gets none. An ingress of another class is never touched.
   - Only a status that is not as it should be is written, and only when the ingress did not change meanwhile. A cluster of which
     M(northgate.edge.cluster_snapshot) saw in this run that all are right is not asked again.
@@ -164,10 +165,12 @@ def main():
     gc.disable()
     params = module.params
     try:
-        outcomes, wanted = outstanding(params)
-        outcomes.update(publish_all(wanted, params["timeout"], params["page_size"], module.check_mode))
+        found = outstanding(params)
+        outcomes = {**found.right, **publish_all(found.wanted, params["timeout"], params["page_size"], module.check_mode)}
     except NorthgateError as error:
         module.fail_json(msg=str(error))
+    for mistake in found.mistakes:
+        module.warn(str(mistake))
     for name, outcome in outcomes.items():
         if outcome.failed:
             module.warn("status of ingresses in cluster %s: %s" % (name, outcome.failed))

@@ -33,7 +33,8 @@ options:
     type: dict
     required: true
   address_pools:
-    description: Names of the pools that this router serves. All of them when this is not given.
+    description:
+      - Names of the pools that lead to this router, which are all of them when this is not given. Virtual services in the others are removed.
     type: list
     elements: str
   carried_pools:
@@ -158,7 +159,7 @@ from ansible_collections.northgate.edge.plugins.module_utils._ipvs.sources impor
 from ansible_collections.northgate.edge.plugins.module_utils._module import arguments
 from ansible_collections.northgate.edge.plugins.module_utils._module.memory import Accepted, Inbox, lock
 from ansible_collections.northgate.edge.plugins.module_utils._module.services_options import balance_options, pool_prefixes
-from ansible_collections.northgate.edge.plugins.module_utils._module.sync import Guard, converge, receive, remember
+from ansible_collections.northgate.edge.plugins.module_utils._module.sync import Guard, converge, forget, receive, remember
 
 MODULE = "ipvs_services"
 
@@ -188,7 +189,7 @@ def run(module, inbox):
     guard = Guard(ShrinkLimit(params["shrink_limit"], params["shrink_least"]), confirmed, OF_SERVICES)
     accepted = Accepted(params["state_dir"], MODULE)
     received = receive(names, shipped, inbox, accepted, guard)
-    pools = pool_prefixes(params["pools"], params["address_pools"])
+    pools = pool_prefixes(params["pools"])
     carried = pool_prefixes(params["pools"], params["carried_pools"], "carried_pools")
     own = frozenset(address for address in own_addresses() if address not in carried)
     state = balance_state((r.snapshot for r in received.values()), balance_options(params, pools, own))
@@ -201,13 +202,13 @@ def run(module, inbox):
     if not module.check_mode:
         memory.remember(outcome.wanted.draining)
         remember(received, accepted)
-        inbox.keep_only(shipped.values())
+    forgotten = forget(names, accepted, inbox, shipped.values(), module.check_mode)
     warn(module, received, state)
     module.exit_json(
-        changed=bool(outcome.plan),
+        changed=bool(outcome.plan or forgotten),
         clusters={name: received[name].origin if name in received else "never observed" for name in names},
         held_back={name: r.reason for name, r in received.items() if r.reason},
-        changes=[str(step) for step in outcome.plan.steps],
+        changes=[str(step) for step in outcome.plan.steps] + forgotten,
         quarantined=[str(q) for q in state.quarantined],
         services=len(state.services),
         draining=outcome.wanted.draining_shown(),
@@ -221,12 +222,11 @@ def main():
     gc.disable()
     try:
         inbox = Inbox(module.params["state_dir"])
-        for digest, path in module.params["_uploads"].items():
-            inbox.take(digest, path)
-        missing = inbox.missing(module.params["_documents"]["snapshots"].values())
-        if missing:
-            module.exit_json(changed=False, _missing=missing)
+        # Another run may remove what it does not need.
         with lock(module.params["state_dir"], module.params["lock_timeout"]):
+            missing = inbox.receive(module.params["_uploads"], module.params["_documents"]["snapshots"].values())
+            if missing:
+                module.exit_json(changed=False, _missing=missing)
             run(module, inbox)
     except NorthgateError as error:
         module.fail_json(msg=str(error))

@@ -53,14 +53,20 @@ options:
       - C(share_between_namespaces) (V(false)) is whether services of several namespaces may share an address under one key.
     type: dict
     required: true
+  groups:
+    description:
+      - The router groups by name. Of each, C(clusters) and C(address_pools) (all) are used here; other keys are ignored.
+      - Services of a cluster get addresses only of pools that lead to a group which serves the cluster. A service may ask for groups by annotation.
+      - Without this option every pool is taken to lead to routers that serve every cluster.
+    type: dict
   timeout:
     description: How long writing to one cluster may take, in seconds.
     type: float
     default: 60
 notes:
   - In check mode neither statuses nor events nor snapshots are written, so routers in check mode do not see the addresses that would be given.
-  - A service asks by the annotations C(northgate.edge/address-pool), C(northgate.edge/load-balancer-ips) and C(northgate.edge/allow-shared-ip);
-    docs/services.md of the collection says how.
+  - A service asks by the annotations C(northgate.edge/address-pool), C(northgate.edge/load-balancer-ips), C(northgate.edge/allow-shared-ip) and
+    C(northgate.edge/router-group); docs/services.md of the collection says how.
 seealso:
   - module: northgate.edge.cluster_snapshot
 author:
@@ -82,6 +88,9 @@ EXAMPLES = r"""
         addresses: [198.51.100.10-198.51.100.20]
         namespaces: [mail]
         auto_assign: false
+    groups:
+      edge: {clusters: [alpha, beta], address_pools: [public]}
+      inner: {clusters: [beta], address_pools: [mail]}
   delegate_to: localhost
   run_once: true
 """
@@ -156,7 +165,9 @@ def difference(cluster, changes):
     }
 
 
-def warn(module, outcomes, problems):
+def warn(module, outcomes, problems, mistakes):
+    for text in mistakes:
+        module.warn(text)
     for name, outcome in outcomes.items():
         for text in (outcome.failed, outcome.warning):
             if text:
@@ -173,6 +184,7 @@ def main():
             "clusters": {"type": "dict", "required": True},
             "snapshots": {"type": "path", "required": True},
             "pools": {"type": "dict", "required": True},
+            "groups": {"type": "dict"},
             "timeout": {"type": "float", "default": 60},
         },
         supports_check_mode=True,
@@ -188,7 +200,7 @@ def main():
     except (NorthgateError, OSError) as error:
         module.fail_json(msg=str(error))
     found = result(wanted, outcomes)
-    warn(module, outcomes, found["problems"])
+    warn(module, outcomes, found["problems"], wanted.warnings)
     module.exit_json(**found, **({"diff": [difference(name, o.changes) for name, o in outcomes.items() if o.changes]} if module._diff else {}))
 
 

@@ -73,8 +73,10 @@ class ShippingAction(ActionBase):
             if os.path.exists(path):
                 documents["snapshots"][cluster] = add(_read(path))
         if arguments.get("certificates"):
-            cache = os.path.join(_path(arguments.get("snapshots")), ".certificates")
-            documents["certificates"] = add(_bundle(_path(arguments["certificates"]), cache))
+            directory = _path(arguments["certificates"])
+            # Each router group may have a directory of its own.
+            cache = os.path.join(_path(arguments.get("snapshots")), f".certificates-{hashlib.sha256(directory.encode()).hexdigest()[:16]}")
+            documents["certificates"] = add(_bundle(directory, cache))
         return documents, contents
 
     def _upload(self, contents: dict[str, bytes]) -> dict[str, str]:

@@ -33,10 +33,10 @@ class Site:
         self.certificates.mkdir()
         self.state_dir = root / "state"
 
-    def offer(self, cluster: str, port: int, *hosts: str) -> None:
+    def offer(self, cluster: str, port: int, *hosts: str, groups: tuple[str, ...] = ()) -> None:
         """Writes a snapshot in which ``cluster`` offers ``hosts`` by one pod."""
         paths = tuple(Route(Rule(host, "/", "Prefix"), "class/traefik") for host in hosts)
-        ingress = Ingress("demo", "shop", "2026-01-01T00:00:00Z", "traefik", paths)
+        ingress = Ingress("demo", "shop", "2026-01-01T00:00:00Z", "traefik", paths, groups=groups)
         snapshot = Snapshot(cluster, (ingress,), (Pool("class/traefik", (Endpoint("127.0.0.1", port),)),))
         (self.snapshots / f"{cluster}.json").write_bytes(codec.dump(snapshot))
 
@@ -209,3 +209,50 @@ def test_the_administrators_choices_are_checked(site, pods):
     ):
         result = site.run("alpha", **options)
         assert result["failed"] and message in result["msg"], result["msg"]
+
+
+def everything(directory):
+    """The texts of all files below a directory."""
+    return "".join(path.read_text("utf-8", "replace") for path in directory.rglob("*") if path.is_file())
+
+
+def test_a_router_that_serves_a_cluster_no_more_forgets_it(site, haproxy, pods):
+    site.offer("alpha", pods("a1").port, "shop.example.test")
+    site.offer("beta", pods("b1").port, "beta.example.test")
+    site.run("alpha", "beta")
+    expected = ["forget alpha: it is not served here any more"]
+    assert [change for change in site.run("beta", check=True)["changes"] if "forget" in change] == expected
+    assert "shop.example.test" in everything(site.state_dir)
+    result = site.run("beta")
+    assert result["changed"] and [change for change in result["changes"] if "forget" in change] == expected
+    assert haproxy.get("shop.example.test")[0] == 404 and haproxy.get("beta.example.test")[0] == 200
+    for directory in (site.state_dir, haproxy.config_dir):
+        assert "beta" in everything(directory) and "alpha" not in everything(directory) and "shop.example.test" not in everything(directory)
+    assert not site.run("beta")["changed"]
+
+
+def test_a_router_that_changes_its_group_has_the_certificates_of_the_new_one_alone(site, haproxy, pods, pem):
+    site.offer("alpha", pods("a1").port, "shop.example.test")
+    for number in range(4):
+        (site.certificates / f"{number}.pem").write_text(pem(f"host{number}.example.test"))
+    (site.certificates / "shop.pem").write_text(pem("shop.example.test"))
+    site.run("alpha", router_group="edge-a")
+    first = (site.certificates / "shop.pem").read_text()
+    for path in site.certificates.iterdir():
+        path.unlink()
+    # The same loss within a group is held back.
+    assert "certificates" in site.run("alpha", router_group="edge-a", check=True)["held_back"]
+    result = site.run("alpha", router_group="edge-b")
+    assert result["held_back"] == {} and result["changed"]
+    key = first.split("PRIVATE KEY-----")[1].split("-----END")[0].strip().splitlines()[0]
+    for directory in (site.state_dir, haproxy.config_dir):
+        assert key not in everything(directory)
+    assert not site.run("alpha", router_group="edge-b")["changed"]
+
+
+def test_ingresses_that_ask_for_another_group_are_not_served(site, haproxy, pods):
+    site.offer("alpha", pods("a1").port, "shop.example.test", groups=("edge-b",))
+    assert site.run("alpha", router_group="edge-b")["routes"] == 1
+    assert haproxy.get("shop.example.test")[0] == 200
+    assert site.run("alpha", router_group="edge-a")["routes"] == 0
+    assert haproxy.get("shop.example.test")[0] == 404

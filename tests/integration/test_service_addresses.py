@@ -36,6 +36,7 @@ class Site:
         self.root, self.kubernetes = root, kubernetes
         self.snapshots = root / "snapshots"
         self.clusters = {"alpha": {"kubeconfig": str(kubernetes.kubeconfig), "load_balancer_class": CLASS, "load_balancer_default": False}}
+        self.groups: dict[str, t.Any] = {"edge": {"clusters": ["alpha"]}}
         self.output = ""
 
     def service(self, name: str, *ports: int, annotations: dict[str, str] | None = None, **spec: t.Any) -> None:
@@ -91,6 +92,7 @@ class Site:
         keep_it = {"ansible.builtin.copy": {"content": "{{ result | to_json }}", "dest": str(result)}, "check_mode": False}
         variables = {
             "northgate_clusters": self.clusters, "northgate_address_pools": POOLS if pools is None else pools, "northgate_snapshots": str(self.snapshots),
+            "northgate_router_groups": self.groups,
             "northgate_observation_timeout": 20, "ansible_python_interpreter": sys.executable,
         }  # fmt: skip
         playbook = self.root / "play.json"
@@ -280,3 +282,21 @@ def test_a_mistake_in_the_inventory_is_named_and_without_pools_nothing_is_done(s
     result = site.run({"public": {"addresses": ["192.0.2.1/24"]}}, observe=False)
     assert result["failed"] and "pools.public.addresses[0]: '192.0.2.1/24' is no network" in result["msg"]
     assert site.run({})["skipped"] and site.status("one") == []
+
+
+def test_a_service_that_asks_for_a_router_group_gets_an_address_that_leads_there_or_an_event(site):
+    site.groups = {"edge-a": {"clusters": ["alpha"], "address_pools": ["a"]}, "edge-b": {"clusters": ["alpha"], "address_pools": ["b"]}}
+    pools = {"a": {"addresses": [V4[0]]}, "b": {"addresses": [V4[1]]}}
+    site.service("there", annotations={"router-group": "edge-b"})
+    site.service("nowhere", annotations={"router-group": "edge-x"})
+    result = site.run(pools)
+    assert (site.status("there"), site.status("nowhere")) == ([V4[1]], [])
+    assert {(event["reason"], event["message"]) for event in site.events("nowhere")} == {
+        ("RouterGroupNotAvailable", "there is no router group edge-x"),
+        ("RouterGroupNotAvailable", "no router group that it asks for (edge-x) serves its cluster"),
+    }
+    assert any("there is no router group edge-x" in problem for problem in result["problems"])
+    # A group that serves another cluster leads nowhere for this one: what it had is replaced, and freed.
+    site.groups["edge-b"]["clusters"] = ["beta"]
+    site.run(pools)
+    assert site.status("there") == []

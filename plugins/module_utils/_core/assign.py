@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 
 from .address_pools import AddressPool, AddressPools
 from .model import Snapshot
+from .router_groups import RouterGroups
 from .services import PREFER_DUAL_STACK, REQUIRE_DUAL_STACK, Service, family
 
 EXHAUSTED = "AddressPoolExhausted"
 NOT_AVAILABLE = "AddressNotAvailable"
 OVER_QUOTA = "AddressQuotaExceeded"
 NOT_OBSERVED = "ClusterNotObserved"
+NO_GROUP = "RouterGroupNotAvailable"
 
 # A key is for a few addresses with many services. Who gives it to thousands that collide must not make every one of them look at all.
 _LOOKED_AT = 16
@@ -81,16 +83,20 @@ class Assignment:
 
 
 def assign(
-    snapshots: t.Iterable[Snapshot], pools: AddressPools, clusters: t.Iterable[str], others: t.Mapping[str, t.Iterable[str]] | None = None
+    snapshots: t.Iterable[Snapshot],
+    pools: AddressPools,
+    clusters: t.Iterable[str],
+    others: t.Mapping[str, t.Iterable[str]] | None = None,
+    groups: RouterGroups | None = None,
 ) -> Assignment:
     """The addresses of all services of ``snapshots``.
 
     ``clusters`` are all that are configured; those without a snapshot were not observed. ``others`` are addresses, by cluster, in the status of what
-    is no service of its snapshot (any more).
+    is no service of its snapshot (any more). ``groups`` are the router groups; None where nothing is known of them, so that each pool is for everybody.
     """
     observed = {snapshot.cluster: snapshot for snapshot in snapshots}
     claims = sorted((Claim(name, service) for name, snapshot in observed.items() for service in snapshot.services), key=lambda claim: claim.age_key)
-    work = _Work(pools, {pool.name: _missing(pool, set(clusters), set(observed)) for pool in pools})
+    work = _Work(pools, {pool.name: _missing(pool, set(clusters), set(observed), groups) for pool in pools}, groups)
     work.keep(claims, {address for addresses in (others or {}).values() for address in addresses})
     # Who asks for an address comes before those to whom any will do.
     for claim in sorted(claims, key=lambda claim: not claim.service.request.addresses):
@@ -99,9 +105,10 @@ def assign(
     return Assignment({owner: tuple(found.values()) for owner, found in work.given.items()}, tuple(sorted(work.problems)), work.used())
 
 
-def _missing(pool: AddressPool, clusters: set[str], observed: set[str]) -> str:
+def _missing(pool: AddressPool, clusters: set[str], observed: set[str], groups: RouterGroups | None) -> str:
     """A cluster that may hold addresses of the pool of which we don't know; one that the pool names and nobody configured is such, too."""
-    return min((clusters if pool.clusters is None else pool.clusters) - observed, default="")
+    elsewhere = {cluster for cluster in clusters if groups and not groups.carrying(pool, cluster)}
+    return min((clusters if pool.clusters is None else pool.clusters) - observed - elsewhere, default="")
 
 
 class _Refused(Exception):
@@ -151,8 +158,8 @@ class _Free:
 class _Work:
     """One assignment in the making. ``given`` are the addresses of each service by family, ``closed`` the cluster for which a pool waits, or ""."""
 
-    def __init__(self, pools: AddressPools, closed: dict[str, str]) -> None:
-        self.pools, self._closed = pools, closed
+    def __init__(self, pools: AddressPools, closed: dict[str, str], groups: RouterGroups | None) -> None:
+        self.pools, self._closed, self._groups = pools, closed, groups
         self.given: dict[Owner, dict[int, str]] = {}
         self.problems: set[Problem] = set()
         self._uses: dict[str, _Use] = {}
@@ -171,9 +178,9 @@ class _Work:
                 left.update(self._count_held(claim))
                 continue
             kept: dict[int, str] = {}
-            for address, pool in self._in_pools(claim.service):
+            for address, pool in self._in_pools(claim):
                 number = family(address)
-                fits = number in claim.service.request.families and number not in kept and pool.offers(address) and pool.admits(*claim)
+                fits = number in claim.service.request.families and number not in kept and pool.offers(address) and self._admits(pool, claim)
                 if fits and self._takes(address, claim, pool):
                     kept[number] = address
                     self._use(claim, address, pool)
@@ -184,9 +191,18 @@ class _Work:
 
     def _count_held(self, claim: Claim) -> t.Iterator[str]:
         """The addresses of a service that is held. Its key and its ports may be what is mistaken, so nobody is to come to them."""
-        for address, pool in self._in_pools(claim.service):
+        for address, pool in self._in_pools(claim):
             self._count(claim, pool, family(address))[address] += 1
             yield address
+
+    def _admits(self, pool: AddressPool, claim: Claim) -> bool:
+        """Whether a service may have addresses of a pool: they must lead to a router that serves its cluster."""
+        return pool.admits(*claim) and (self._groups is None or bool(self._groups.carrying(pool, claim.cluster)))
+
+    def _suits(self, pool: AddressPool, claim: Claim) -> bool:
+        """Whether addresses of a pool that admits a service lead to no router groups but those that it asks for."""
+        wanted = claim.service.request.groups
+        return not wanted or self._groups is None or self._groups.carrying(pool, claim.cluster) <= set(wanted)
 
     def used(self) -> dict[str, int]:
         """How many addresses of each pool are in use."""
@@ -195,11 +211,14 @@ class _Work:
             found[name].update(addresses)
         return {name: len(addresses) for name, addresses in found.items()}
 
-    def _in_pools(self, service: Service) -> list[tuple[str, AddressPool]]:
+    def _in_pools(self, claim: Claim) -> list[tuple[str, AddressPool]]:
         """What its status holds of ours; what it asks for comes first."""
+        service = claim.service
         found = [(address, pool) for address in service.addresses if (pool := self.pools.find(address))]
+        if len(found) < 2:
+            return found
         request = service.request
-        return sorted(found, key=lambda pair: (pair[0] not in request.addresses, pair[1].name != request.pool)) if len(found) > 1 else found
+        return sorted(found, key=lambda pair: (pair[0] not in request.addresses, pair[1].name != request.pool, not self._suits(pair[1], claim)))
 
     def settle(self, claim: Claim) -> None:
         """Gives a service what it lacks, or asks for. RequireDualStack gets nothing new when a family would stay without."""
@@ -228,15 +247,17 @@ class _Work:
         for number in map(family, claim.service.request.addresses):
             if number not in claim.service.request.families:
                 self._tell(claim, NOT_AVAILABLE, f"asks for an IPv{number} address, and IPv{number} is not in its spec.ipFamilies")
+        if self._groups is not None:
+            for name in claim.service.request.groups:
+                if name not in self._groups:
+                    self._tell(claim, NO_GROUP, f"there is no router group {name}")
 
     def _lacks(self, claim: Claim, number: int, held: str) -> bool:
-        request = claim.service.request
-        if asked := _asked(claim, number):
-            return held != asked
-        if not held:
+        request, asked = claim.service.request, _asked(claim, number)
+        pool = self.pools.find(held) if held else None
+        if pool is None or asked not in ("", held) or not self._suits(pool, claim):
             return True
-        pool = self.pools.find(held)
-        return bool(request.pool) and pool is not None and pool.name != request.pool
+        return not asked and request.pool not in ("", pool.name)
 
     def _find(self, claim: Claim, number: int) -> str:
         """A new address of a family; raises _Refused."""
@@ -248,6 +269,7 @@ class _Work:
             raise _Refused(NOT_AVAILABLE, f"there is no pool {wanted}" if wanted not in self.pools.by_name else f"the pool {wanted} does not admit it")
         if not candidates:
             raise _Refused(NOT_AVAILABLE, "no pool admits it without being named")
+        candidates = self._of_groups(claim, candidates)
         having = [pool for pool in candidates if pool.has(number)]
         if not having:
             raise _Refused(NOT_AVAILABLE, f"no pool that admits it has IPv{number} addresses", no_such_family=True)
@@ -255,12 +277,24 @@ class _Work:
 
     def _candidates(self, claim: Claim) -> list[AddressPool]:
         wanted = claim.service.request.pool
-        return [pool for pool in self.pools if (pool.name == wanted if wanted else pool.auto_assign) and pool.admits(*claim)]
+        return [pool for pool in self.pools if (pool.name == wanted if wanted else pool.auto_assign) and self._admits(pool, claim)]
+
+    def _of_groups(self, claim: Claim, pools: list[AddressPool]) -> list[AddressPool]:
+        """Those of ``pools`` that lead only to router groups that the service asks for; raises _Refused where there is none."""
+        found = [pool for pool in pools if self._suits(pool, claim)]
+        if self._groups is None or found:
+            return found
+        wanted = claim.service.request.groups
+        if not any(self._groups.serves(name, claim.cluster) for name in wanted):
+            raise _Refused(NO_GROUP, f"no router group that it asks for ({', '.join(wanted)}) serves its cluster")
+        ways = [f"{pool.name} leads to {', '.join(sorted(self._groups.carrying(pool, claim.cluster)))}" for pool in pools]
+        raise _Refused(NO_GROUP, f"no pool that admits it leads to {' or '.join(wanted)} alone", "; ".join(ways))
 
     def _requested(self, claim: Claim, address: str) -> str:
         pool, wanted = self.pools.find(address), claim.service.request.pool
-        if pool is None or not pool.offers(address) or not pool.admits(*claim) or wanted not in ("", pool.name):
+        if pool is None or not pool.offers(address) or not self._admits(pool, claim) or wanted not in ("", pool.name):
             raise _Refused(NOT_AVAILABLE, f"{address} is in no pool that it may use")
+        self._of_groups(claim, [pool])
         if self._closed[pool.name]:
             raise _waits(self._closed[pool.name], pool)
         if address in self._left:

@@ -28,6 +28,7 @@ _EVERYBODY = (("0.0.0.0/0",), ("::/0",))
 class BalanceOptions:
     """What the operator decides, and what the router is.
 
+    ``pools`` are all there are; ``carried``, where it is not None, are those whose addresses lead to this router.
     ``forwarding`` and ``shares`` by cluster. ``own_addresses`` are those configured on the router's interfaces.
     """
 
@@ -35,6 +36,7 @@ class BalanceOptions:
     forwarding: dict[str, Forwarding] = field(default_factory=dict)
     shares: dict[str, Share] = field(default_factory=dict)
     own_addresses: frozenset[str] = frozenset()
+    carried: Prefixes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +58,16 @@ class Claim:
 def balance_state(snapshots: t.Iterable[Snapshot], options: BalanceOptions) -> BalanceState:
     """What IPVS on a router that serves the clusters of ``snapshots`` must forward.
 
-    Only frontends within the router's pools. Where several services claim one, the oldest gets it, together with
+    Only frontends within the pools that lead to the router. Where several services claim one, the oldest gets it, together with
     the services of the same name and sharing key in other clusters; the others' ports are quarantined.
     """
     decision = _Decision(options)
+    here = options.pools if options.carried is None else options.carried
     claims: dict[Frontend, list[Claim]] = defaultdict(list)
     for snapshot in snapshots:
         decision.quarantined.update(snapshot.quarantined)
         for service in snapshot.services:
-            for address in filter(options.pools.__contains__, service.addresses):
+            for address in filter(here.__contains__, service.addresses):
                 found = [Claim(snapshot, service, port) for port in service.ports]
                 if address in options.own_addresses:
                     decision.quarantined.update(c.refused(f"{address} is an address of the router itself", "status.loadBalancer") for c in found)

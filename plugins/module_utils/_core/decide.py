@@ -28,7 +28,7 @@ def ingress_state(
     A host and path goes to every cluster that offers it. Where ingresses want it in different ways, one of
     them gets it (``options.claim_winner``), and the others' rules are quarantined.
     """
-    by_name = sorted(snapshots, key=lambda s: s.cluster)
+    by_name = [_of_group(snapshot, options.group) for snapshot in sorted(snapshots, key=lambda s: s.cluster)]
     quarantined = [q for snapshot in by_name for q in snapshot.quarantined]
     claims = Claims(options)
     for snapshot in by_name:
@@ -58,6 +58,13 @@ def ingress_state(
         quarantined=tuple(sorted({*quarantined, *claims.quarantined, *unfit})),
         served=frozenset(owner for owner, won in claims.hosts_of.items() if won),
     )
+
+
+def _of_group(snapshot: Snapshot, group: str) -> Snapshot:
+    """The snapshot without the ingresses that ask for other router groups."""
+    if not group or not any(ingress.groups for ingress in snapshot.ingresses):
+        return snapshot
+    return replace(snapshot, ingresses=tuple(i for i in snapshot.ingresses if not i.groups or group in i.groups))
 
 
 def _no_passthrough(cluster: str, ingress: Ingress, options: EdgeOptions) -> Quarantined:

@@ -57,7 +57,8 @@ class EdgeOptions:
     ``shares`` by cluster. ``claim_winner``: who gets what several ingresses claim in different ways.
     ``claim_scope``: what the winner's namespace then has for itself, in all clusters: the host and path, the
     whole host, or nothing (open: namespaces share a host and path). ``redirect``: from HTTP to HTTPS where there
-    is a certificate. ``now`` is in seconds since the epoch, ``expiry_warning`` in seconds.
+    is a certificate. ``now`` is in seconds since the epoch, ``expiry_warning`` in seconds. ``group`` is the name of
+    the router group: ingresses that ask for others are not its business. Where it is "", all are.
     """
 
     shares: dict[str, Share] = field(default_factory=dict)
@@ -67,6 +68,7 @@ class EdgeOptions:
     passthrough: bool = False
     now: int = 0
     expiry_warning: int = 14 * 86400
+    group: str = ""
 
     def __post_init__(self) -> None:
         if self.claim_winner not in CLAIM_WINNERS:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from . import syntax
 from .errors import InvalidValue
 from .policy import Policy
-from .services import Node, Service
+from .services import Node, Service, router_groups
 
 EXACT = "Exact"
 PREFIX = "Prefix"
@@ -73,6 +73,7 @@ class Ingress:
 
     ``default_pool`` is "" without spec.defaultBackend. ``canary_weight`` (percent) is None for an
     ingress that is no canary. With ``passthrough`` its hosts' TLS connections go to the pods as they are.
+    ``groups`` are the router groups that may serve it, sorted; empty for any.
     """
 
     namespace: str
@@ -85,6 +86,7 @@ class Ingress:
     canary_weight: int | None = None
     passthrough: bool = False
     tls: tuple[Tls, ...] = ()
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         syntax.dns_label(self.namespace, "metadata.namespace")
@@ -94,6 +96,8 @@ class Ingress:
             syntax.pool_name(self.default_pool, "default_pool")
         if self.canary_weight is not None and not 0 <= self.canary_weight <= 100:
             raise InvalidValue("canary-weight", f"{self.canary_weight} is no percentage (0 to 100)")
+        if self.groups and router_groups(",".join(self.groups), "router-group") != self.groups:
+            raise InvalidValue("router-group", f"{syntax.shown(self.groups)} is not canonical")
 
     @property
     def age_key(self) -> tuple[str, str, str]:

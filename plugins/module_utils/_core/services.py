@@ -23,6 +23,7 @@ SCHEDULERS = ("mh", "sh", "rr", "wrr", "lc", "wlc", "sed", "nq")
 SINGLE_STACK, PREFER_DUAL_STACK, REQUIRE_DUAL_STACK = "SingleStack", "PreferDualStack", "RequireDualStack"
 FAMILY_POLICIES = (SINGLE_STACK, PREFER_DUAL_STACK, REQUIRE_DUAL_STACK)
 MAX_AFFINITY = 86400
+MAX_GROUPS = 16
 
 _KEY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _TIME = re.compile(r"[0-9TZ:-]{0,20}")
@@ -40,6 +41,15 @@ def sharing_key(value: object, field: str) -> str:
     if isinstance(value, str) and _KEY.fullmatch(value):
         return value
     raise InvalidValue(field, f"{syntax.shown(value)} is no key (letters, digits, '.', '_' and '-', at most 63)")
+
+
+def router_groups(value: object, field: str) -> tuple[str, ...]:
+    """Names of router groups in order, each once, from a text with commas. An operator writes them as Ansible lets one write keys."""
+    words = value.split(",", MAX_GROUPS) if isinstance(value, str) else []
+    names = tuple(sorted({word.strip() for word in words}))
+    if not names or len(words) > MAX_GROUPS or not all(map(_KEY.fullmatch, names)):
+        raise InvalidValue(field, f"{syntax.shown(value)} are no names of router groups with commas between them (at most {MAX_GROUPS})")
+    return names
 
 
 def qualified_name(value: object, field: str) -> str:
@@ -140,6 +150,7 @@ class ServicePort:
 class AddressRequest:
     """What a service asks for. ``pool`` and ``sharing_key`` are "" and ``addresses`` empty where it leaves that to us.
 
+    ``groups`` are the router groups that may serve it, sorted; empty for any.
     ``families`` (4 and 6, the first one preferred) and ``policy`` are spec.ipFamilies and spec.ipFamilyPolicy.
     """
 
@@ -148,6 +159,7 @@ class AddressRequest:
     sharing_key: str = ""
     families: tuple[int, ...] = (4,)
     policy: str = SINGLE_STACK
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pool:
@@ -155,6 +167,8 @@ class AddressRequest:
         _check_one_of_each_family(self.addresses, "load-balancer-ips")
         if self.sharing_key:
             sharing_key(self.sharing_key, "allow-shared-ip")
+        if self.groups and router_groups(",".join(self.groups), "router-group") != self.groups:
+            raise InvalidValue("router-group", f"{syntax.shown(self.groups)} is not canonical")
         if self.families not in ((4,), (6,), (4, 6), (6, 4)):
             raise InvalidValue("spec.ipFamilies", f"{syntax.shown(self.families)} are no families")
         if self.policy not in FAMILY_POLICIES:

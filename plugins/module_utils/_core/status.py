@@ -19,7 +19,7 @@ from . import syntax
 from .decide import ingress_state
 from .desired import EdgeOptions
 from .errors import InvalidValue
-from .model import Snapshot, owner
+from .model import Quarantined, Snapshot, owner
 
 Object = dict[str, t.Any]
 
@@ -94,7 +94,7 @@ class Group:
             raise InvalidValue(f"{where}.tls_passthrough", f"{reprlib.repr(passthrough)} is neither true nor false")
         chosen = {key: options[key] for key in ("claim_winner", "claim_scope") if key in options}
         try:
-            edge = EdgeOptions(passthrough=passthrough, **chosen)
+            edge = EdgeOptions(passthrough=passthrough, group=name, **chosen)
         except InvalidValue as error:
             raise InvalidValue(f"{where}.{error.field}", error.cause) from error
         return cls(
@@ -218,6 +218,17 @@ def publications(groups: t.Iterable[Group], snapshots: dict[str, Snapshot]) -> l
         }
         found.append(Publication(cluster, wanted, frozenset().union(*silent)))
     return found
+
+
+def unknown_groups(groups: t.Iterable[Group], snapshots: dict[str, Snapshot]) -> list[Quarantined]:
+    """The ingresses that ask for a router group that there is not."""
+    names = {group.name for group in groups}
+    return [
+        Quarantined(cluster, str(ingress), "annotation northgate.edge/router-group", f"there is no router group {', '.join(missing)}")
+        for cluster, snapshot in sorted(snapshots.items())
+        for ingress in snapshot.ingresses
+        if (missing := [name for name in ingress.groups if name not in names])
+    ]
 
 
 def _ours(snapshot: Snapshot) -> t.Iterator[str]:

@@ -101,12 +101,12 @@ class Store:
         os.unlink(self._entry)
         os.unlink(self.current)
 
-    def prune(self) -> None:
-        """Removes generations, but for the live one and the youngest others."""
+    def prune(self, kept: int = _KEPT) -> None:
+        """Removes generations, but for the live one and the youngest others: ``kept`` remain."""
         live = self.live()
-        others = [entry.path for entry in os.scandir(self._generations) if entry.path != live]
+        others = [entry.path for entry in os.scandir(self._generations) if entry.path != live] if os.path.isdir(self._generations) else []
         others.sort(key=os.path.getmtime, reverse=True)
-        for path in others[_KEPT - 1 :]:
+        for path in others[kept - 1 :]:
             shutil.rmtree(path)
 
 

@@ -159,6 +159,10 @@ class IngressAdapter:
             named = [str(step) for step in left.steps] + [f"change {file.name}" for file in left.files]
             raise ConvergeError(f"haproxy is not as planned after the run: {'; '.join(named[:5])}", "Run it again")
 
+    def forget_former(self) -> None:
+        """Removes what was live before: it may be of clusters that are none of this router's business any more."""
+        self._store.prune(kept=1)
+
     def delete_drained(self, wanted: Wanted) -> None:
         """Deletes servers in maintenance that nothing uses any more; busy ones stay for a later run."""
         for backend, servers in self._runtime.servers().items():

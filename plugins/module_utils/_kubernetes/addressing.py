@@ -14,6 +14,7 @@ from .._core import codec
 from .._core.address_pools import AddressPools
 from .._core.assign import Assignment, assign
 from .._core.model import Snapshot
+from .._core.router_groups import RouterGroups
 from .._io.atomic import write
 from .balanced import Statuses
 from .load_balancers import in_order, status_addresses
@@ -32,20 +33,22 @@ class Observation:
 
 @dataclass(frozen=True)
 class Plan:
-    """``tasks`` are of the clusters that were observed and for which a pool has addresses."""
+    """``tasks`` are of the clusters that were observed and for which a pool has addresses. ``warnings`` are for the operator."""
 
     observed: dict[str, Observation]
     assignment: Assignment
     tasks: tuple[Task, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def nothing_to_do(self) -> bool:
-        return not any(task.changes or task.problems for task in self.tasks)
+        return not self.warnings and not any(task.changes or task.problems for task in self.tasks)
 
 
 def plan(params: dict[str, t.Any]) -> Plan:
     """From the parameters of service_addresses; raises NorthgateError."""
     pools = AddressPools.parse(params["pools"])
+    groups = None if params.get("groups") is None else RouterGroups.parse(params["groups"], pools)
     sources = [ClusterSource.parse(name, options, pools) for name, options in sorted(params["clusters"].items())]
     concerned = [source for source in sources if source.services]
     observed = {source.name: found for source in concerned if (found := _observation(params["snapshots"], source.name))}
@@ -54,9 +57,10 @@ def plan(params: dict[str, t.Any]) -> Plan:
         pools,
         [source.name for source in concerned],
         {name: _others(one.statuses) for name, one in observed.items()},
+        groups,
     )
     tasks = tuple(_task(source, observed[source.name], assignment, pools) for source in concerned if source.name in observed)
-    return Plan(observed, assignment, tasks)
+    return Plan(observed, assignment, tasks, tuple(groups.dead_ends(pools, (source.name for source in concerned)) if groups else ()))
 
 
 def _paths(directory: str, cluster: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from .._core import syntax
 from .._core.errors import InvalidValue
 from .._core.model import PROTOCOLS
 from .._core.policy import MAX_TIMEOUT, NONE, Policy
+from .._core.services import router_groups
 from .hostile import Object
 
 PREFIX = "northgate.edge/"
@@ -37,7 +38,7 @@ Parser = t.Callable[[str], dict[str, t.Any]]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the annotations ask for. ``auth`` are names of Secrets with users; ``protocol`` is "" for the port's own.
+    """What the annotations ask for. ``auth`` are names of Secrets with users; ``protocol`` is "" for the port's own; ``groups`` are router groups.
 
     ``mistakes`` and ``unknown`` are pairs of field and cause. ``protecting``: something is to be protected.
     """
@@ -48,6 +49,7 @@ class Asked:
     canary_weight: int | None = None
     passthrough: bool = False
     protocol: str = ""
+    groups: tuple[str, ...] = ()
     protecting: bool = False
     mistakes: tuple[tuple[str, str], ...] = ()
     unknown: tuple[tuple[str, str], ...] = ()
@@ -177,6 +179,11 @@ def _weight(value: str) -> dict[str, t.Any]:
     return {"canary_weight": weight}
 
 
+def groups(value: str) -> dict[str, t.Any]:
+    """The router groups that may serve an ingress or a service."""
+    return {"groups": router_groups(value, "router-group")}
+
+
 _BOOLEAN = {"true": True, "false": False}
 _PARSERS: dict[str, Parser] = {
     "affinity": one_of("affinity", cookie=True),
@@ -189,6 +196,7 @@ _PARSERS: dict[str, Parser] = {
     "max-body": _max_body,
     "rate-limit": _rate,
     "rewrite-path": lambda value: {"rewrite": syntax.path(value, "rewrite-path")},
+    "router-group": groups,
     "ssl-redirect": one_of("redirect", **_BOOLEAN),
     "timeout-server": _timeout("timeout_server"),
     "timeout-tunnel": _timeout("timeout_tunnel"),

@@ -66,6 +66,7 @@ def ingress(raw: Object, ingress_class: str, source: ClassSource, quarantine: Qu
             # A connection that is passed through could not be refused.
             passthrough=asked.passthrough and not closed,
             tls=reader.tls(spec.get("tls")),
+            groups=asked.groups,
         )
     except InvalidValue as error:
         quarantine.refuse(label, error)

@@ -225,6 +225,7 @@ def _request(spec: Object, cluster_ips: tuple[str, ...], asked: Object) -> Addre
         sharing_key=asked.get("sharing_key", ""),
         families=_families(spec.get("ipFamilies"), cluster_ips),
         policy=_choice(spec, "ipFamilyPolicy", FAMILY_POLICIES),
+        groups=asked.get("groups", ()),
     )
 
 
@@ -263,5 +264,6 @@ PARSERS: dict[str, annotations.Parser] = {
     "allow-shared-ip": lambda value: {"sharing_key": sharing_key(value, "allow-shared-ip")},
     "forwarding": annotations.one_of("forwarding", **{name: name for name in FORWARDING}),
     _IPS: _ips,
+    "router-group": annotations.groups,
     "scheduler": annotations.one_of("scheduler", **{name: name for name in SCHEDULERS}),
 }

@@ -8,30 +8,41 @@ from __future__ import annotations
 
 import os
 import typing as t
+from dataclasses import dataclass
 
 from .._core import codec
 from .._core import status as seen
-from .._core.model import Snapshot
-from .._core.status import Group, Publication, Statuses, publications
+from .._core.model import Quarantined, Snapshot
+from .._core.status import Group, Publication, Statuses, publications, unknown_groups
 from .writing import Access, Outcome
 
 
-def outstanding(params: dict[str, t.Any]) -> tuple[dict[str, Outcome], list[tuple[Access, Publication]]]:
-    """From the parameters of ingress_status: the clusters of which all was seen to be right, and what has to be compared with the others.
+@dataclass(frozen=True)
+class Outstanding:
+    """``right`` are the clusters of which all was seen to be right, ``wanted`` is what has to be compared with the others.
 
-    Raises NorthgateError.
+    ``mistakes`` are of ingresses that ask for what there is not.
     """
+
+    right: dict[str, Outcome]
+    wanted: list[tuple[Access, Publication]]
+    mistakes: list[Quarantined]
+
+
+def outstanding(params: dict[str, t.Any]) -> Outstanding:
+    """From the parameters of ingress_status; raises NorthgateError."""
     access = {name: Access.parse(name, options) for name, options in params["clusters"].items()}
     groups = [Group.parse(name, options, name in params["converged_groups"]) for name, options in sorted(params["groups"].items())]
     needed = {cluster for group in groups if group.tells for cluster in group.clusters}
+    snapshots = _snapshots(params["snapshots"], sorted(needed & set(access)))
     right, wanted = {}, []
-    for found in publications(groups, _snapshots(params["snapshots"], sorted(needed & set(access)))):
+    for found in publications(groups, snapshots):
         number = found.fulfilled(_statuses(params["snapshots"], found.cluster))
         if number:
             right[found.cluster] = Outcome(unchanged=number)
         else:
             wanted.append((access[found.cluster], found))
-    return right, wanted
+    return Outstanding(right, wanted, unknown_groups(groups, snapshots))
 
 
 def _snapshots(directory: str, clusters: t.Iterable[str]) -> dict[str, Snapshot]:

@@ -7,6 +7,8 @@
 - inbox/SHA256: documents shipped from the controller, by content. A cache: safe to lose.
 - MODULE/accepted/CLUSTER.json: the last snapshot of each cluster that a module accepted. The
   router, not the controller, holds last-known-good: a cluster that can't be observed is served on.
+  What the router is not to serve any more is removed.
+- MODULE/router_group: the group for which it served last.
 """
 
 from __future__ import annotations
@@ -41,6 +43,12 @@ class Inbox:
         if hashlib.sha256(data).hexdigest() != digest:
             raise ConvergeError(f"{path} was damaged on its way to the router", "Run it again")
         write(self._path(digest), data)
+
+    def receive(self, uploads: dict[str, str], needed: t.Iterable[str]) -> list[str]:
+        """Takes in ``uploads`` (SHA-256 to path), and returns what is still missing of the documents that are ``needed``."""
+        for digest, path in uploads.items():
+            self.take(digest, path)
+        return self.missing(needed)
 
     def read(self, digest: str) -> bytes:
         with open(self._path(digest), "rb") as file:
@@ -83,6 +91,13 @@ class Accepted:
         except OSError as error:
             raise ConvergeError(f"the time of {self._path(cluster)} can't be set: {error.strerror}", "Mend the file system, and run again") from error
 
+    def forget(self, cluster: str) -> None:
+        """Nothing is remembered of ``cluster`` any more."""
+        try:
+            os.unlink(self._path(cluster))
+        except OSError as error:
+            raise ConvergeError(f"{self._path(cluster)} can't be removed: {error.strerror}", "Mend the file system, and run again") from error
+
     def clusters(self) -> dict[str, float]:
         """When each remembered cluster was last accepted, in seconds since the epoch."""
         try:
@@ -93,6 +108,32 @@ class Accepted:
 
     def _path(self, cluster: str) -> str:
         return os.path.join(self._directory, f"{cluster}.json")
+
+
+class Membership:
+    """The router ``group`` for which a module serves, "" where nobody says, and the one for which it served in its last run."""
+
+    def __init__(self, state_dir: str, module: str, group: str) -> None:
+        self._path = os.path.join(state_dir, module, "router_group")
+        self._group = group
+
+    def _known(self) -> str:
+        try:
+            with open(self._path, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    @property
+    def left(self) -> str:
+        """The group that the router was in before, where it is in another one now; otherwise ""."""
+        known = self._known()
+        return known if self._group and known != self._group else ""
+
+    def join(self) -> None:
+        """After a run that came to its end."""
+        if self._group and self._known() != self._group:
+            write(self._path, self._group.encode())
 
 
 @contextmanager

@@ -25,6 +25,7 @@ def edge_options(params: dict[str, t.Any], now: int) -> EdgeOptions:
         passthrough=params["tls_passthrough"],
         now=now,
         expiry_warning=params["expiry_warning"] * 86400,
+        group=params["router_group"],
     )
 
 

@@ -16,7 +16,7 @@ from .._core.syntax import dns_label, shown
 from .options import shares
 
 
-def pool_prefixes(configured: dict[str, t.Any], served: list[str] | None, field: str = "address_pools") -> Prefixes:
+def pool_prefixes(configured: dict[str, t.Any], served: list[str] | None = None, field: str = "address_pools") -> Prefixes:
     """The networks of the pools named in the parameter ``field``, all of them where ``served`` is None."""
     pools = AddressPools.parse(configured).by_name
     for name in served or []:
@@ -49,5 +49,7 @@ def _number(value: t.Any) -> t.Any:
 
 
 def balance_options(params: dict[str, t.Any], pools: Prefixes, own_addresses: frozenset[str]) -> BalanceOptions:
-    """For the decision."""
-    return BalanceOptions(pools, _forwarding(params["forwarding"]), shares(params["shares"]), own_addresses)
+    """For the decision. ``pools`` are all of them."""
+    served = params["address_pools"]
+    carried = None if served is None else pool_prefixes(params["pools"], served)
+    return BalanceOptions(pools, _forwarding(params["forwarding"]), shares(params["shares"]), own_addresses, carried)

@@ -108,6 +108,22 @@ def receive(
     return received
 
 
+def forget(served: t.Iterable[str], accepted: Accepted, inbox: Inbox, shipped: t.Iterable[str], check_mode: bool, left: str = "") -> list[str]:
+    """After a run that came to its end: nothing is kept of clusters that are not ``served`` here any more. Says what is forgotten, or in check mode would be.
+
+    ``left`` is a router group that the router was in before. ``shipped`` are the documents (SHA-256) of this run; of others the inbox may hold anything.
+    """
+    gone = sorted(set(accepted.clusters()) - set(served))
+    if not check_mode:
+        for cluster in gone:
+            accepted.forget(cluster)
+        if gone or left:
+            inbox.keep_only(shipped, older_than=0)
+        else:
+            inbox.keep_only(shipped)
+    return [f"forget {cluster}: it is not served here any more" for cluster in gone]
+
+
 def _load(cluster: str, data: bytes) -> Snapshot:
     snapshot = codec.load(data, f"snapshot of cluster {cluster}")
     if snapshot.cluster != cluster:

@@ -42,7 +42,7 @@ def prepare(topology, state: Path) -> None:
 
     What exists stays, so that a lab can be started again with the same identities.
     """
-    demo_ca = credentials.ensure_demo(state)
+    demo_ca = credentials.ensure_demo(state, {name: group.certificates for name, group in topology.router_groups.items()})
     for name in topology.clusters:
         _prepare_cluster(topology, state, name)
         workers.prepare(topology, state, name)
@@ -129,7 +129,7 @@ def _prepare_cluster(topology, state: Path, cluster: str) -> None:
     authority = credentials.Authority(pki, f"{cluster} Kubernetes CA")
     services = [str(ipaddress.ip_network(prefix)[1]) for prefix in spec.service_prefixes]
     names = ["localhost", "127.0.0.1", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
-             "kubernetes.default.svc.cluster.local", *services]
+             "kubernetes.default.svc.cluster.local", *services, *_vips(topology, cluster)]
     for host in servers(topology, cluster):
         credentials.ensure_pair(authority, pki / host, [host, *topology.hosts[host].addresses, *names])
     for host in topology.members(cluster, "etcd"):
@@ -149,6 +149,11 @@ def _prepare_cluster(topology, state: Path, cluster: str) -> None:
             credentials.write_private(pki / f"{host}-{user}.kubeconfig", json.dumps(config, indent=1).encode())
     first = pki / f"{servers(topology, cluster)[0]}-admin.kubeconfig"
     credentials.write_private(pki / "admin.kubeconfig", first.read_bytes())
+
+
+def _vips(topology, cluster: str) -> list[str]:
+    """Return the addresses by which routers lead clients to the cluster's API servers."""
+    return [address for group in topology.router_groups.values() if cluster in group.clusters for address in group.vip_addresses]
 
 
 def _write_tokens(topology, cluster: str, pki: Path) -> None:

@@ -94,14 +94,20 @@ def ensure_pair(authority: Authority, path: Path, alternatives: list[str], clien
         certificate_file.write_bytes(certificate)
 
 
-def ensure_demo(state: Path) -> Path:
-    """Write the demo's certificates (STATE/certificates/*.pem, chain and key) and STATE/ca.pem; return the latter."""
+def certificate_directory(state: Path, group: str = "") -> Path:
+    """Return where the operator's certificates are, or those that are a router group's own."""
+    return state / "certificates" / group
+
+
+def ensure_demo(state: Path, of_groups: dict[str, list[str]] | None = None) -> Path:
+    """Write the demo's certificates (chain and key) and STATE/ca.pem; return the latter. `of_groups` are hosts of which router groups have their own."""
     authority = Authority(state, "northgate lab")
-    for host in DEMO_HOSTS:
-        path = state / "certificates" / f"{host.removeprefix('*.')}.pem"
-        if not path.exists():
-            certificate, key = authority.issue(host, [host])
-            write_private(path, certificate + key)
+    for group, hosts in {"": DEMO_HOSTS, **(of_groups or {})}.items():
+        for host in hosts:
+            path = certificate_directory(state, group) / f"{host.removeprefix('*.')}.pem"
+            if not path.exists():
+                certificate, key = authority.issue(host, [host])
+                write_private(path, certificate + key)
     for host in SECRET_HOSTS:
         ensure_pair(authority, state / "secrets" / host, [host])
     return authority.certificate_file

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from . import guests
+from . import control_plane, credentials, guests
 from .state import Lab
-from .topology import Host
+from .topology import Host, nat_addresses, pools_of
 
 # Every cluster of the lab has Traefik, and a class without an ingress controller.
 INGRESS_CLASSES = {
@@ -54,7 +54,9 @@ def inventory(lab: Lab) -> dict[str, Any]:
     }
     groups["routers"]["vars"] = {"ipvs_wheels": WHEELS, "ipvs_sync_interface": "fabric"}
     if clients := [_neighbor(lab, topology.hosts[host], topology.hosts[host].asn) for host in topology.having("client")]:
-        groups["routers"]["vars"] |= {"bird_neighbors_extra": clients, "bird_export_upstream": _announced(lab)}
+        groups["routers"]["vars"]["bird_neighbors_extra"] = clients
+        for name, group in groups["routers"]["children"].items():
+            group["vars"] = {"bird_export_upstream": _announced(lab, name)}
     # Not in `all`: the controller's own Python has the libraries.
     connection = {"ansible_user": "root", "ansible_python_interpreter": "/usr/bin/python3"}
     return {"all": {"vars": _all(lab), "children": {"guests": {"vars": connection, "children": groups}}}}
@@ -79,21 +81,40 @@ def _all(lab: Lab) -> dict[str, Any]:
             "ingress_classes": INGRESS_CLASSES,
             "ingress_controllers": INGRESS_CONTROLLERS,
             "forwarding": cluster.forwarding,
+            **_api(lab, name),
         }
         for name, cluster in lab.topology.clusters.items()
     }
     return {
         "northgate_clusters": clusters,
-        "northgate_router_groups": {
-            name: {"asn": group.asn, "clusters": group.clusters, "ingress_addresses": _ingress_addresses(lab, name),
-                   "client_prefixes": lab.topology.segments["outside"]}
-            for name, group in lab.topology.router_groups.items()},
+        "northgate_router_groups": {name: _router_group(lab, name) for name in lab.topology.router_groups},
         "northgate_address_pools": lab.topology.address_pools,
         "northgate_snapshots": f"{lab.state}/snapshots",
         "northgate_certificates": f"{lab.state}/certificates",
         # For certificates that ingresses have in Secrets.
         "cluster_access_secrets": True,
     }
+
+
+def _api(lab: Lab, cluster: str) -> dict[str, Any]:
+    """How routers reach a cluster's API servers, where it has some."""
+    servers = control_plane.servers(lab.topology, cluster)
+    if not servers:
+        return {}
+    seeds = [f"{lab.topology.hosts[host].addresses[0]}:{control_plane.API_PORT}" for host in servers]
+    return {"api": {"servers": seeds, "ca": str(control_plane.directory(lab.state, cluster) / "ca.pem")}}
+
+
+def _router_group(lab: Lab, name: str) -> dict[str, Any]:
+    group = lab.topology.router_groups[name]
+    found = {
+        "asn": group.asn, "clusters": group.clusters, "client_prefixes": lab.topology.segments["outside"],
+        "vips": group.vips or None, "address_pools": group.address_pools, "nat_addresses": nat_addresses(lab.topology, group) or None,
+        "api": group.api or None,
+        "ingress_addresses": _ingress_addresses(lab, name),
+        "certificates": str(credentials.certificate_directory(lab.state, name)) if group.certificates else None,
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _router(host: Host) -> dict[str, Any]:
@@ -108,7 +129,7 @@ def _worker(host: Host) -> dict[str, Any]:
 def _upstream(lab: Lab, host: Host) -> dict[str, Any]:
     topology = lab.topology
     neighbors = [
-        _neighbor(lab, router, topology.router_groups[router.group].asn) | {"import_prefixes": _announced(lab)}
+        _neighbor(lab, router, topology.router_groups[router.group].asn) | {"import_prefixes": _announced(lab, router.group)}
         for router in (topology.hosts[name] for name in topology.having("router"))
     ]
     return {"ansible_host": guests.management(host), "bird_asn": host.asn, "bird_router_id": host.addresses[0],
@@ -119,26 +140,29 @@ def _neighbor(lab: Lab, host: Host, asn: int | None) -> dict[str, Any]:
     return {"name": host.name.replace("-", "_"), "addresses": host.addresses_in("outside"), "asn": asn}
 
 
-def _ingress_addresses(lab: Lab, group: str) -> list[str]:
-    """By which the client reaches ingresses: those of the routers themselves."""
+def _ingress_addresses(lab: Lab, group: str) -> list[str] | None:
+    """By which the client reaches ingresses: those of the routers themselves, where there are no VIPs."""
+    spec = lab.topology.router_groups[group]
+    if spec.ingress_addresses or spec.vips:
+        return spec.ingress_addresses
     routers = [host for host in lab.topology.hosts.values() if host.group == group]
     return [address for host in routers for address in host.addresses_in("outside")]
 
 
-def _announced(lab: Lab) -> list[str]:
-    """What the routers announce outside: the clusters' prefixes, the pods' also in parts, and the pools of addresses."""
+def _announced(lab: Lab, group: str) -> list[str]:
+    """What the routers of a group announce outside: its clusters' prefixes, the pods' also in parts, and its pools of addresses."""
     found = []
-    for cluster in lab.topology.clusters.values():
+    for cluster in (lab.topology.clusters[name] for name in lab.topology.router_groups[group].clusters):
         for prefix in cluster.pod_prefixes:
             network = ipaddress.ip_network(prefix)
             found.append(f"{prefix}{{{network.prefixlen},{28 if network.version == 4 else 124}}}")
         found += cluster.service_prefixes
-    return found + _pool_prefixes(lab)
+    return found + _pool_prefixes(lab, group)
 
 
-def _pool_prefixes(lab: Lab) -> list[str]:
+def _pool_prefixes(lab: Lab, group: str) -> list[str]:
     networks = []
-    for text in (text for pool in lab.topology.address_pools.values() for text in pool["addresses"]):
+    for text in (text for name in pools_of(lab.topology, group) for text in lab.topology.address_pools[name]["addresses"]):
         first, _, last = text.partition("-")
         networks += ipaddress.summarize_address_range(*map(ipaddress.ip_address, (first, last))) if last else [ipaddress.ip_network(text)]
     return [str(network) for version in (4, 6)

@@ -48,10 +48,25 @@ class Cluster:
 
 @dataclass(frozen=True)
 class RouterGroup:
-    """Routers that serve the same clusters."""
+    """Routers that serve the same clusters.
+
+    `vips`, `address_pools`, `api` and `ingress_addresses` are as in northgate_router_groups. `nat_addresses` are numbers in fabric.
+    `certificates` are hosts of which the group has certificates of its own, which no other has.
+    """
 
     asn: int
     clusters: list[str]
+    vips: dict[str, dict[str, Any]] = field(default_factory=dict)
+    address_pools: list[str] | None = None
+    nat_addresses: list[int] = field(default_factory=list)
+    api: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ingress_addresses: list[str] | None = None
+    certificates: list[str] = field(default_factory=list)
+
+    @property
+    def vip_addresses(self) -> list[str]:
+        """The addresses of all its VIPs, without length."""
+        return [address.split("/")[0] for vip in self.vips.values() for address in vip["addresses"]]
 
 
 @dataclass(frozen=True)
@@ -115,6 +130,14 @@ class Topology:
         return addresses(self.segments[segment], CONTROLLER_NUMBER)
 
 
+def pools_of(topology: Topology, group: str) -> list[str]:
+    """Return the names of the address pools that lead to a router group: its own, or all from which its clusters' services get addresses."""
+    spec = topology.router_groups[group]
+    if spec.address_pools is not None:
+        return spec.address_pools
+    return [name for name, pool in topology.address_pools.items() if pool.get("clusters") is None or set(pool["clusters"]) & set(spec.clusters)]
+
+
 def find(name: str) -> Path:
     """Return the file of a topology, given its name or a path; raise TopologyError when there is none."""
     for path in (DIRECTORY / f"{name}.yml", Path(name)):
@@ -152,6 +175,11 @@ def addresses(prefixes: list[str], number: int) -> list[str]:
     return found
 
 
+def nat_addresses(topology: Topology, group: RouterGroup) -> list[str]:
+    """Return the addresses under which a group's routers masquerade packets, without length."""
+    return [address.split("/")[0] for number in group.nat_addresses for address in addresses(topology.segments["fabric"], number)]
+
+
 def _host(name: str, entry: Mapping[str, Any], segments: dict[str, list[str]]) -> Host:
     role = entry["role"]
     if role not in SEGMENTS:
@@ -177,5 +205,16 @@ def _check(topology: Topology) -> None:
         if host.role == "router" and host.group not in topology.router_groups:
             raise TopologyError(f"host {name}: there is no router group {host.group}")
     for name, group in topology.router_groups.items():
-        if missing := set(group.clusters) - set(topology.clusters):
-            raise TopologyError(f"router group {name}: there is no cluster {', '.join(sorted(missing))}")
+        _check_group(topology, name, group)
+
+
+def _check_group(topology: Topology, name: str, group: RouterGroup) -> None:
+    for what, names, known in (("cluster", [*group.clusters, *group.api], topology.clusters), ("pool", group.address_pools or [], topology.address_pools)):
+        if missing := set(names) - set(known):
+            raise TopologyError(f"router group {name}: there is no {what} {', '.join(sorted(missing))}")
+    taken = {address.split("/")[0]: f"host {host.name}" for host in topology.hosts.values() for found in host.interfaces.values() for address in found}
+    taken |= {address: f"router group {other}" for other, spec in topology.router_groups.items() if other != name
+              for address in [*spec.vip_addresses, *nat_addresses(topology, spec)]}
+    for address in [*group.vip_addresses, *nat_addresses(topology, group)]:
+        if address in taken:
+            raise TopologyError(f"router group {name}: {address} is that of {taken[address]}")

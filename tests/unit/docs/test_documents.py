@@ -35,7 +35,7 @@ def test_annotations_of_services_keys_of_pools_and_reasons_of_events_are_describ
     text = (ROOT / "docs" / "services.md").read_text("utf-8")
     rows = re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE)
     first = {name for row in rows for name in re.findall(r"`([A-Za-z_-]+)`", row)}
-    reasons = {assign.EXHAUSTED, assign.NOT_AVAILABLE, assign.OVER_QUOTA, assign.NOT_OBSERVED}
+    reasons = {assign.EXHAUSTED, assign.NOT_AVAILABLE, assign.OVER_QUOTA, assign.NOT_OBSERVED, assign.NO_GROUP}
     assert {*load_balancers.PARSERS, *address_pools.KEYS, *reasons} - first == set()
 
 

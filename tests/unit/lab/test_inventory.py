@@ -11,10 +11,18 @@ import yaml
 from northgate_lab import cache, guests, image, inventory, state, topology
 
 
+def make(name: str, path: Path) -> state.Lab:
+    return state.Lab(topology.parse(topology.find(name).read_text()), path, {"kernel": "/k", "image": "/i", "programs": "/a path"})
+
+
 @pytest.fixture(name="lab")
 def _lab(tmp_path: Path) -> state.Lab:
-    found = topology.parse(topology.find("default").read_text())
-    return state.Lab(found, tmp_path, {"kernel": "/k", "image": "/i", "programs": "/a path"})
+    return make("default", tmp_path)
+
+
+@pytest.fixture(name="shared")
+def _shared(tmp_path: Path) -> state.Lab:
+    return make("shared", tmp_path)
 
 
 def test_routers_and_workers_have_what_a_user_would_write(lab):
@@ -28,7 +36,7 @@ def test_routers_and_workers_have_what_a_user_would_write(lab):
 
 def test_the_client_accepts_what_the_routers_announce(lab):
     groups = inventory.inventory(lab)["all"]["children"]["guests"]["children"]
-    announced = groups["routers"]["vars"]["bird_export_upstream"]
+    announced = groups["routers"]["children"]["edge"]["vars"]["bird_export_upstream"]
     client = groups["upstream"]["hosts"]["client"]
     assert "10.100.0.0/16{16,28}" in announced and "fd64:111::/112" in announced
     assert [(entry["name"], entry["addresses"], entry["asn"]) for entry in client["bird_neighbors"]] == [
@@ -41,7 +49,7 @@ def test_services_have_pools_that_the_client_is_routed_to_and_a_forwarding_for_e
     groups, variables = found["children"]["guests"]["children"], found["vars"]
     pools = ["203.0.113.0/25", "203.0.113.128/26", "203.0.113.200/31", "203.0.113.202/32",
              "2001:db8:100::/71", "2001:db8:100:0:200::1/128", "2001:db8:100:0:200::2/127"]
-    assert groups["routers"]["vars"]["bird_export_upstream"][-7:] == pools
+    assert groups["routers"]["children"]["edge"]["vars"]["bird_export_upstream"][-7:] == pools
     assert groups["upstream"]["hosts"]["client"]["bird_neighbors"][1]["import_prefixes"][-7:] == pools
     assert {name: cluster["forwarding"] for name, cluster in variables["northgate_clusters"].items()} == {"alpha": "direct", "beta": "masquerade"}
     assert variables["northgate_router_groups"]["edge"]["client_prefixes"] == ["10.91.0.0/24", "fd91::/64"]
@@ -60,6 +68,41 @@ def test_ingress_has_a_class_for_each_mode_and_addresses_of_the_routers(lab):
     assert variables["northgate_clusters"]["beta"]["ingress_classes"] == {
         "traefik": {"service": "traefik/traefik", "port": "web", "tls_port": "websecure"}, "direct": {"mode": "direct"}}
     assert variables["northgate_router_groups"]["edge"]["ingress_addresses"] == ["10.91.0.11", "fd91::11", "10.91.0.12", "fd91::12"]
+
+
+def test_groups_have_vips_pools_certificates_and_frontends_of_the_api_of_their_own(shared):
+    variables = inventory.inventory(shared)["all"]["vars"]
+    first, second = (variables["northgate_router_groups"][name] for name in ("edge-a", "edge-b"))
+    assert (first["clusters"], second["clusters"]) == (["alpha", "beta"], ["beta"])
+    assert first["vips"]["web"]["addresses"] == ["10.91.0.50/24", "fd91::50/64"]
+    assert first["ingress_addresses"] == ["10.91.0.50", "fd91::50"] and "ingress_addresses" not in second
+    assert (first["address_pools"], second["address_pools"]) == (["public-a"], ["public-b"])
+    assert "nat_addresses" not in first
+    assert first["certificates"] == f"{shared.state}/certificates/edge-a" != second["certificates"]
+    assert first["api"]["alpha"]["bind"] == ["10.91.0.51:6443", "[fd91::51]:6443"] and set(second["api"]) == {"beta"}
+    assert variables["northgate_clusters"]["alpha"]["api"] == {
+        "servers": ["10.90.0.41:6443", "10.90.0.42:6443"], "ca": f"{shared.state}/clusters/alpha/ca.pem"}
+
+
+def test_a_group_announces_nothing_of_clusters_and_pools_that_are_anothers(shared):
+    groups = inventory.inventory(shared)["all"]["children"]["guests"]["children"]
+    announced = {name: group["vars"]["bird_export_upstream"] for name, group in groups["routers"]["children"].items()}
+    assert announced["edge-b"] == ["10.110.0.0/16{16,28}", "fd64:110::/48{48,124}", "10.111.0.0/16", "fd64:111::/112",
+                                   "203.0.113.64/26", "2001:db8:100:0:100::/72"]
+    assert "10.100.0.0/16{16,28}" in announced["edge-a"] and "203.0.113.64/26" not in announced["edge-a"]
+    accepted = {entry["name"]: entry["import_prefixes"] for entry in groups["upstream"]["hosts"]["client"]["bird_neighbors"]}
+    assert accepted == {"r1": announced["edge-a"], "r2": announced["edge-a"], "r3": announced["edge-b"]}
+
+
+def test_numbers_of_a_group_become_the_addresses_under_which_it_masquerades(tmp_path):
+    text = topology.find("shared").read_text().replace("    address_pools: [public-b]\n", "    address_pools: [public-b]\n    nat_addresses: [201]\n")
+    groups = inventory.inventory(state.Lab(topology.parse(text), tmp_path, {}))["all"]["vars"]["northgate_router_groups"]
+    assert groups["edge-b"]["nat_addresses"] == ["10.90.0.201", "fd90::201"]
+
+
+def test_without_vips_the_client_finds_ingresses_under_the_addresses_of_the_routers(tmp_path):
+    groups = inventory.inventory(make("routers", tmp_path))["all"]["vars"]["northgate_router_groups"]
+    assert groups["edge"]["ingress_addresses"] == ["10.91.0.11", "fd91::11", "10.91.0.12", "fd91::12", "10.91.0.13", "fd91::13"]
 
 
 def test_the_controller_keeps_its_own_python(lab):

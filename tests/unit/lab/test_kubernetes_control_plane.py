@@ -28,6 +28,10 @@ class Topology:
                               pod_prefixes=["10.100.2.0/24", "fd64:100:0:2::/64"]),
     }
     guests = ["w1", "w2"]
+    router_groups = {
+        "edge-a": SimpleNamespace(clusters=["alpha"], vip_addresses=["10.91.0.50", "fd91::50"], certificates=["shared.example.test"]),
+        "edge-b": SimpleNamespace(clusters=["beta"], vip_addresses=["10.91.0.60"], certificates=["shared.example.test"]),
+    }
 
     def members(self, cluster, role):
         return [name for name, host in self.hosts.items() if host.cluster == cluster and host.role == role]
@@ -49,6 +53,17 @@ def test_serving_certificates_name_hosts_and_the_services_address(state):
     found = names(state / "clusters/alpha/c1.pem")
     for name in ("c1", "10.90.0.41", "fd90::41", "127.0.0.1", "10.101.0.1", "fd64:101::1", "kubernetes.default.svc"):
         assert name in found
+
+
+def test_serving_certificates_name_the_vips_of_the_groups_that_serve_the_cluster(state):
+    found = names(state / "clusters/alpha/c1.pem")
+    assert "10.91.0.50" in found and "fd91::50" in found and "10.91.0.60" not in found
+
+
+def test_groups_have_certificates_of_their_own(state):
+    files = [state / "certificates" / group / "shared.example.test.pem" for group in ("", "edge-a", "edge-b")]
+    assert [names(file) for file in files] == [["shared.example.test"]] * 3
+    assert len({file.read_bytes() for file in files}) == 3
 
 
 def test_the_demos_certificates_are_signed_by_its_authority(state):

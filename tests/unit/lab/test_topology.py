@@ -73,6 +73,28 @@ def test_router_groups_serve_known_clusters():
         parse(data)
 
 
+@pytest.mark.parametrize(("change", "message"), [
+    ({"address_pools": ["nowhere"]}, "router group edge-b: there is no pool nowhere"),
+    ({"api": {"gamma": {"bind": ["10.91.0.60:6443"]}}}, "no cluster gamma"),
+    ({"vips": {"main": {"addresses": ["10.91.0.50/24"]}}}, "edge-a: 10.91.0.50 is that of router group edge-b"),
+    ({"vips": {"main": {"addresses": ["10.91.0.11/24"]}}}, "10.91.0.11 is that of host r1"),
+    ({"nat_addresses": [21]}, "10.90.0.21 is that of host alpha-w1"),
+    ({"vips": {"main": {"addresses": ["10.91.0.60/24"]}}, "nat_addresses": [100, 21]}, "10.90.0.21 is"),
+])
+def test_what_a_group_has_is_there_and_nobody_elses(change, message):
+    data = yaml.safe_load(topology.find("shared").read_text())
+    data["router_groups"]["edge-b"] |= change
+    with pytest.raises(topology.TopologyError, match=message):
+        parse(data)
+
+
+def test_a_group_without_pools_has_all_from_which_its_clusters_have_addresses():
+    data = yaml.safe_load(topology.find("shared").read_text())
+    del data["router_groups"]["edge-b"]["address_pools"]
+    data["address_pools"]["public-a"]["clusters"] = ["alpha"]
+    assert topology.pools_of(parse(data), "edge-b") == ["public-b"]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "segments: {", "segments: {fabric: [nonsense]}\nhosts: {r1: {role: etcd, number: 3}}"])
 def test_what_is_no_topology(text):
     with pytest.raises(topology.TopologyError):

@@ -39,8 +39,9 @@ def test_services_converge_after_ingress_where_there_are_pools_with_the_python_t
 def test_routers_learn_of_clusters_how_to_forward_and_nothing_else(groups):
     (task,) = (task["northgate.edge.ipvs_services"] for task in PLAY["tasks"] if "northgate.edge.ipvs_services" in task)
     clusters = {"alpha": {"kubeconfig": "/secret", "forwarding": "tunnel", "tunnel_port": 6081}, "beta": None, "gamma": {}}
-    shown = groups(northgate_router_groups={}, northgate_clusters=clusters, shown=task["forwarding"])
-    assert shown == {"alpha": {"forwarding": "tunnel", "tunnel_port": 6081}, "beta": {}, "gamma": {}}
+    served = {"northgate_router_groups": {"edge": {"clusters": ["alpha", "beta"]}}, "northgate_router_group": "edge"}
+    shown = groups(**served, northgate_clusters=clusters, shown=task["forwarding"])
+    assert shown == {"alpha": {"forwarding": "tunnel", "tunnel_port": 6081}, "beta": {}}
 
 
 def test_services_get_addresses_after_the_observation_and_before_routers_converge_where_there_are_pools():
@@ -84,3 +85,35 @@ def test_a_group_decides_for_itself_and_the_rest_is_decided_for_all(groups):
         "edge": {"clusters": ["alpha"], "claim_scope": "host", "shares": {"alpha": {"mode": "standby"}}, **common},
         "other": {"clusters": ["beta"], "claim_scope": "open", "shares": {"beta": {"weight": 2}}, **common},
     }
+
+
+def test_a_group_is_reached_under_the_addresses_of_its_vips_unless_it_says_otherwise(groups):
+    vips = {"web": {"addresses": ["192.0.2.80/24", "2001:db8::80/64"], "router_id": 51}, "api": {"addresses": ["192.0.2.81"]}}
+    found = groups(
+        northgate_router_groups={
+            "moving": {"clusters": ["alpha"], "vips": vips},
+            "named": {"clusters": ["alpha"], "vips": vips, "ingress_addresses": ["edge.example.com"]},
+            "silent": {"clusters": ["beta"]},
+        },
+    )
+    assert {name: group.get("ingress_addresses") for name, group in found.items()} == {
+        "moving": ["192.0.2.80", "2001:db8::80", "192.0.2.81"], "named": ["edge.example.com"], "silent": None}
+    (publish,) = (task for task in PLAY["tasks"] if "northgate.edge.ingress_status" in task)
+    assert publish["when"].startswith("northgate_groups.values()")
+
+
+@pytest.mark.parametrize(("group", "expected"), [("own", "/etc/own"), ("other", "/etc/all")])
+def test_certificates_of_a_group_go_before_those_of_all(groups, group, expected):
+    (task,) = (task["northgate.edge.haproxy_ingress"] for task in PLAY["tasks"] if "northgate.edge.haproxy_ingress" in task)
+    found = groups(
+        northgate_router_groups={"own": {"clusters": [], "certificates": "/etc/own"}, "other": {"clusters": []}},
+        northgate_router_group=group, northgate_certificates="/etc/all", shown=task["certificates"],
+    )
+    assert found == expected
+
+
+def test_routers_are_told_their_group_and_addresses_are_given_by_what_the_groups_carry():
+    tasks = {name: task[name] for task in PLAY["tasks"] for name in task if name.startswith("northgate.edge.")}
+    assert tasks["northgate.edge.haproxy_ingress"]["router_group"] == "{{ northgate_router_group }}"
+    assert tasks["northgate.edge.service_addresses"]["groups"] == "{{ northgate_groups }}"
+    assert tasks["northgate.edge.ipvs_services"]["address_pools"] == "{{ northgate_group.address_pools | default(omit) }}"

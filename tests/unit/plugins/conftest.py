@@ -131,6 +131,7 @@ def _ingress(found):
             canary_weight=st.sampled_from([None, None, None, 0, 20, 100]),
             passthrough=st.sampled_from([False, False, True]),
             tls=lists(tls, max_size=2) if sources else st.just(()),
+            groups=st.sampled_from([(), (), ("edge-a",), ("edge-a", "edge-b")]),
         )
 
     return st.sampled_from(NAMESPACES).flatmap(of)

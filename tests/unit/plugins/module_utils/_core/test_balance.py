@@ -219,3 +219,17 @@ def test_the_order_of_input_never_matters(chance: random.Random):
 def test_forwarding_that_can_not_be_meant_is_refused(options):
     with pytest.raises(InvalidValue):
         Forwarding(**options)
+
+
+def test_addresses_that_lead_to_other_routers_are_no_frontends_and_nothing_is_sent_there():
+    here = Prefixes(["203.0.113.0/26"])
+    elsewhere = ServicePort("TCP", 80, 0, (ServiceEndpoint("203.0.113.99", 80, "w1"), ENDPOINTS[0]))
+    state = decide(
+        service(addresses=("203.0.113.1", "203.0.113.99")),
+        service("round", elsewhere, addresses=("203.0.113.2",)),
+        forwarding=Forwarding(masquerade_to="pods"),
+        carried=here,
+    )
+    assert {frontend.address for frontend in state.services} == {"203.0.113.1", "203.0.113.2"}
+    assert to(state, Frontend("TCP", "203.0.113.2", 80)) == ["10.1.1.1:8080"]
+    assert [q.cause for q in state.quarantined] == ["its destination 203.0.113.99 is an address of the router or of a pool"]

@@ -71,6 +71,7 @@ SERVICES = st.builds(
         st.sampled_from(["", "key"]),
         st.sampled_from([(4,), (6,), (4, 6), (6, 4)]),
         st.sampled_from(FAMILY_POLICIES),
+        st.sampled_from([(), ("edge-a", "edge-b")]),
     ),
     labels=st.dictionaries(st.sampled_from(["tier", "example.com/x"]), st.sampled_from(["", "v"])).map(lambda found: tuple(sorted(found.items()))),
     local=st.booleans(),

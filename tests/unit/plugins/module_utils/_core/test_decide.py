@@ -229,3 +229,20 @@ def test_the_order_of_input_never_matters(snapshot_lists, certificate_lists):
         assert {n: sorted(p.endpoints) for n, p in one.pools.items()} == {n: sorted(p.endpoints) for n, p in other.pools.items()}
 
     check()
+
+
+def test_an_ingress_that_asks_for_router_groups_is_served_by_those_alone():
+    asking, other = ingress("asking", groups=("edge-a",)), ingress("other", created="2026-01-02T00:00:00Z", namespace="evil")
+    of_group = {group: ingress_state([snapshot("alpha", asking, other)], EdgeOptions(group=group)) for group in ("edge-a", "edge-b", "")}
+    assert {group: state.served for group, state in of_group.items()} == {
+        "edge-a": {"alpha:demo/asking"}, "edge-b": {"alpha:evil/other"}, "": {"alpha:demo/asking"}}
+    # Elsewhere it claims nothing, and is not told of.
+    assert not of_group["edge-b"].quarantined
+
+
+def test_a_certificate_of_an_ingress_is_only_where_the_ingress_is():
+    tls = (Tls(("shop.example",), "Secret demo/cert"),)
+    certificate = Certificate("Secret demo/cert", ("shop.example",), "rsa", 0, 2_000_000_000, PEM)
+    one = snapshot("alpha", ingress(tls=tls, groups=("edge-a",)), certificates=(certificate,))
+    assert ingress_state([one], EdgeOptions(group="edge-a")).certificates
+    assert not ingress_state([one], EdgeOptions(group="edge-b")).certificates

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import InvalidValue
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Ingress, Path, Quarantined, Rule, Snapshot
 from ansible_collections.northgate.edge.plugins.module_utils._core.policy import CLOSED
-from ansible_collections.northgate.edge.plugins.module_utils._core.status import Address, Group, Publication, dump, load, publications, seen
+from ansible_collections.northgate.edge.plugins.module_utils._core.status import Address, Group, Publication, dump, load, publications, seen, unknown_groups
 
 V4, V6, OTHER = "192.0.2.80", "2001:db8::80", "192.0.2.99"
 
@@ -198,3 +198,11 @@ def test_mistakes_of_the_operator_name_group_and_key(options, field):
         Group.parse("edge", {"clusters": ["alpha"], **options}, True)
     with pytest.raises(InvalidValue, match="groups.edge: 'x' is no dictionary"):
         Group.parse("edge", "x", True)
+
+
+def test_an_ingress_that_asks_for_groups_has_their_addresses_alone_and_names_of_none_are_told():
+    groups = [group("edge-a", addresses=[V4]), group("edge-b", addresses=[V6])]
+    one = snapshot(ingress("all", "a.example"), ingress("some", "b.example", groups=("edge-b",)), ingress("none", "c.example", groups=("edge-b", "x", "y")))
+    assert wanted(groups, one) == {"alpha": {"demo/all": [V4, V6], "demo/some": [V6], "demo/none": [V6]}}
+    [told] = unknown_groups(groups, {"alpha": one})
+    assert str(told) == "cluster alpha: Ingress demo/none: annotation northgate.edge/router-group: there is no router group x, y"

@@ -130,3 +130,18 @@ def test_mistakes_in_the_inventory_are_named(site):
         site.plan(pools={"public": {"addresses": [V4], "quota": "many"}})
     with pytest.raises(InvalidValue, match=r"clusters\.alpha"):
         site.plan(clusters={"alpha": {}})
+
+
+def test_services_get_addresses_that_lead_to_router_groups_of_their_cluster_and_dead_ends_are_told(site):
+    site.pools = {"a": {"addresses": [V4]}, "b": {"addresses": [OTHER]}}
+    site.observed(service("new"))
+    groups = {"edge-a": {"clusters": ["beta"], "address_pools": ["a"]}, "edge-b": {"clusters": ["alpha"], "address_pools": ["b"]}}
+    found = site.plan(groups=groups)
+    assert changes(found) == [f"alpha: web/new: none -> {OTHER}"] and found.warnings == ()
+    site.observed(service("right", V4))
+    shared = {"edge-a": {"clusters": ["alpha"]}, "edge-b": {"clusters": ["beta"]}}
+    found = site.plan(groups=shared)
+    assert changes(found) == [] and not found.nothing_to_do
+    assert [text.partition(",")[0] for text in found.warnings] == [f"the pool {name} has addresses for services of the cluster alpha" for name in "ab"]
+    with pytest.raises(InvalidValue, match=r"groups\.edge\.address_pools: there is no pool 'c'"):
+        site.plan(groups={"edge": {"address_pools": ["c"]}})

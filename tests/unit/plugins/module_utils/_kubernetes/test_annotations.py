@@ -43,11 +43,17 @@ def test_what_is_no_policy():
     asked = parse(canary_weight="0", backend_protocol="https", basic_auth_secret="b, a")
     assert (asked.canary, asked.canary_weight, asked.protocol, asked.auth, asked.protecting) == (True, 0, "https", ("a", "b"), True)
     assert parse(tls_passthrough="true", timeout_tunnel="1h", ssl_redirect="true").passthrough
+    assert parse(router_group="edge-b, Edge_a.1,edge-b").groups == ("Edge_a.1", "edge-b")
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("router_group", ""),
+        ("router_group", "edge,"),
+        ("router_group", "edge a"),
+        ("router_group", "edge\nb"),
+        ("router_group", ",".join(f"g{number}" for number in range(17))),
         ("ssl_redirect", "True"),
         ("ssl_redirect", True),
         ("hsts", ""),

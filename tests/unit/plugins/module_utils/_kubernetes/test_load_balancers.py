@@ -200,7 +200,7 @@ def test_what_is_unknown_is_named_and_the_service_served():
     assert not found.held
     assert quarantined == [
         "cluster alpha: Service demo/mail: annotation northgate.edge/sheduler: "
-        "is unknown; known are address-pool, allow-shared-ip, forwarding, load-balancer-ips, scheduler"
+        "is unknown; known are address-pool, allow-shared-ip, forwarding, load-balancer-ips, router-group, scheduler"
     ]
 
 

@@ -13,7 +13,7 @@ import stat
 import pytest
 
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import ConvergeError, SnapshotError
-from ansible_collections.northgate.edge.plugins.module_utils._module.memory import Accepted, Inbox, lock
+from ansible_collections.northgate.edge.plugins.module_utils._module.memory import Accepted, Inbox, Membership, lock
 
 
 def upload(tmp_path, data):
@@ -31,6 +31,13 @@ def test_the_inbox_takes_what_was_missing_and_only_root_reads_it(tmp_path):
     assert inbox.read(digest) == b"snapshot"
     (file,) = (tmp_path / "state" / "inbox").iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_the_inbox_says_what_is_missing_when_it_has_what_came(tmp_path):
+    inbox = Inbox(str(tmp_path / "state"))
+    digest, path = upload(tmp_path, b"snapshot")
+    assert inbox.receive({digest: path}, [digest, "a" * 64]) == ["a" * 64]
+    assert inbox.read(digest) == b"snapshot"
 
 
 def test_the_inbox_refuses_what_is_not_what_it_says(tmp_path):
@@ -89,3 +96,28 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(tmp_path):
     accepted = Accepted("/dev/full", "haproxy_ingress")
     with pytest.raises(ConvergeError, match="can't be written.*still there"):
         accepted.write("alpha", b"snapshot")
+
+
+def test_a_cluster_is_forgotten(tmp_path):
+    accepted = Accepted(str(tmp_path), "haproxy_ingress")
+    accepted.write("alpha", b"snapshot")
+    accepted.forget("alpha")
+    assert accepted.read("alpha") is None and accepted.clusters() == {}
+    with pytest.raises(ConvergeError, match="alpha.json can't be removed"):
+        accepted.forget("alpha")
+
+
+def test_the_group_of_the_last_run_is_known_where_it_is_another_one(tmp_path):
+    first = Membership(str(tmp_path), "haproxy_ingress", "edge-a")
+    assert first.left == ""
+    first.join()
+    assert Membership(str(tmp_path), "haproxy_ingress", "edge-a").left == ""
+    moved = Membership(str(tmp_path), "haproxy_ingress", "edge-b")
+    assert moved.left == "edge-a"
+    # Where nobody says, nothing is known to have changed, and what was known stays.
+    silent = Membership(str(tmp_path), "haproxy_ingress", "")
+    assert silent.left == ""
+    silent.join()
+    assert moved.left == "edge-a"
+    moved.join()
+    assert moved.left == ""

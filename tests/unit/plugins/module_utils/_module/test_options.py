@@ -29,9 +29,10 @@ def test_each_choice_arrives():
     chosen = {
         "shares": {"alpha": {"weight": 3}, "beta": {"mode": "standby"}}, "claim_winner": "nobody", "claim_scope": "host",
         "https_redirect": False, "tls_passthrough": True, "expiry_warning": 2,
+        "router_group": "edge-a",
     }  # fmt: skip
     assert edge_options({**DEFAULTS, **chosen}, 7) == EdgeOptions(
-        {"alpha": Share(3), "beta": Share(mode="standby")}, "nobody", "host", redirect=False, passthrough=True, now=7, expiry_warning=172800
+        {"alpha": Share(3), "beta": Share(mode="standby")}, "nobody", "host", redirect=False, passthrough=True, now=7, expiry_warning=172800, group="edge-a"
     )
     chosen = {
         "http_bind": ["192.0.2.1:80"], "https_bind": ["192.0.2.1:443"], "hsts": "max-age=1", "trusted_proxies": ["192.0.2.2"],

@@ -14,7 +14,7 @@ from ansible_collections.northgate.edge.plugins.module_utils._core.model import 
 from ansible_collections.northgate.edge.plugins.module_utils._core.plan import FileChange, Plan
 from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import OF_SERVICES, ShrinkLimit
 from ansible_collections.northgate.edge.plugins.module_utils._module.memory import Accepted, Inbox
-from ansible_collections.northgate.edge.plugins.module_utils._module.sync import Guard, converge, receive, remember
+from ansible_collections.northgate.edge.plugins.module_utils._module.sync import Guard, converge, forget, receive, remember
 
 
 class Number:
@@ -106,3 +106,23 @@ def test_memory_of_another_version_gives_way_to_a_new_snapshot_and_is_an_error_w
     assert origins(receive(["alpha"], {"alpha": "c" * 64}, inbox, accepted, guard)) == {"alpha": "observed"}
     with pytest.raises(SnapshotError, match="snapshot version 1"):
         receive(["alpha"], {}, inbox, accepted, guard)
+
+
+def test_what_is_served_no_more_is_forgotten_and_so_is_all_that_the_inbox_had_beside_this_run(tmp_path, inbox):
+    accepted = Accepted(str(tmp_path), "module")
+    for cluster in ("alpha", "beta"):
+        accepted.write(cluster, codec.dump(snapshot(cluster)))
+    told = ["forget alpha: it is not served here any more"]
+    assert forget(["beta"], accepted, inbox, ["b" * 64], check_mode=True) == told
+    assert set(accepted.clusters()) == {"alpha", "beta"} and inbox.missing(["a" * 64]) == []
+    assert forget(["beta"], accepted, inbox, ["b" * 64], check_mode=False) == told
+    assert set(accepted.clusters()) == {"beta"} and inbox.missing(digit * 64 for digit in "abc") == ["a" * 64, "c" * 64]
+    assert forget(["beta"], accepted, inbox, ["b" * 64], check_mode=False) == []
+
+
+def test_the_inbox_is_cleared_when_a_router_leaves_its_group_and_otherwise_keeps_what_is_young(tmp_path, inbox):
+    accepted = Accepted(str(tmp_path), "module")
+    assert forget(["alpha"], accepted, inbox, ["a" * 64], check_mode=False) == []
+    assert inbox.missing(["b" * 64]) == []
+    assert forget(["alpha"], accepted, inbox, ["a" * 64], check_mode=False, left="edge-a") == []
+    assert inbox.missing(["b" * 64, "a" * 64]) == ["b" * 64]
