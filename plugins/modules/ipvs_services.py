@@ -37,7 +37,7 @@ options:
       - Names of the pools that lead to this router, which are all of them when this is not given. Virtual services in the others are removed.
     type: list
     elements: str
-  carried_pools:
+  vip_pools:
     description:
       - Names of the pools that VIPs carry on a segment, so that their addresses are on interfaces of one router or another. In no other pool may a service
         have an address that is on an interface.
@@ -190,8 +190,8 @@ def run(module, inbox):
     accepted = Accepted(params["state_dir"], MODULE)
     received = receive(names, shipped, inbox, accepted, guard)
     pools = pool_prefixes(params["pools"])
-    carried = pool_prefixes(params["pools"], params["carried_pools"], "carried_pools")
-    own = frozenset(address for address in own_addresses() if address not in carried)
+    of_vips = pool_prefixes(params["pools"], params["vip_pools"], "vip_pools")
+    own = frozenset(address for address in own_addresses() if address not in of_vips)
     state = balance_state((r.snapshot for r in received.values()), balance_options(params, pools, own))
     memory = Memory(params["state_dir"])
     files = Files(params["rules_file"], params["sources_file"])

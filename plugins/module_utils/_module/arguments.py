@@ -36,7 +36,7 @@ def ipvs() -> dict[str, t.Any]:
     return {
         "pools": {"type": "dict", "required": True},
         "address_pools": texts,
-        "carried_pools": {**texts, "default": []},
+        "vip_pools": {**texts, "default": []},
         "forwarding": {"type": "dict", "default": {}},
         "shares": {"type": "dict", "default": {}},
         "drain_time": {"type": "int", "default": 3600},
