@@ -25,7 +25,9 @@ from ansible_collections.northgate.edge.plugins.module_utils._bird.info import g
 ROLE = Path(__file__).parents[2] / "roles/bird"
 # Another version of BIRD may be tried; it needs no client.
 BIRD = os.environ.get("NORTHGATE_BIRD") or shutil.which("bird") or "/usr/sbin/bird"
-ASN = 64500
+# What the routers announce, and their addresses as next hops.
+POOL, POOL6 = "203.0.113.0/24", "2001:db8:100::/64"
+R1, R2 = {"10.0.0.1"}, {"10.0.0.2"}
 
 
 def run(*command: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -84,12 +86,12 @@ class Host:
     """A host with a BIRD. ``variables`` are those of the role; write() and take_over() do what the role does."""
 
     def __init__(self, network: Network, directory: Path, name: str, *addresses: str, **variables: t.Any) -> None:
-        self.name, self.directory = name, directory / name
+        self.name, self.directory, self.network = name, directory / name, network
         self.directory.mkdir()
         self.namespace = network.host(name, *addresses)
         self.config, self.passwords, self.drain_file = (self.directory / file for file in ("bird.conf", "passwords.conf", "drain.conf"))
         self.socket = str(self.directory / "bird.ctl")
-        self.variables = {"bird_asn": ASN, "bird_router_id": addresses[0].partition("/")[0], "bird_drain_file": str(self.drain_file),
+        self.variables = {"bird_router_id": addresses[0].partition("/")[0], "bird_drain_file": str(self.drain_file),
                           "bird_password_file": str(self.passwords), **variables}
         self.process: subprocess.Popen[bytes] | None = None
         self.drain(False)
@@ -170,3 +172,27 @@ def until(condition: t.Callable[[], t.Any], what: str, timeout: float = 30.0) ->
         assert time.monotonic() < deadline, f"{what}: not within {timeout} s"
         time.sleep(0.05)
     return value
+
+
+def lab(directory: Path) -> t.Iterator[tuple[Host, Host, Host]]:
+    """Hosts r1 and r2 (routers of one group, AS 64500) and out (AS 64700), not started; all are gone afterwards."""
+    network = Network()
+    hosts: list[Host] = []
+    try:
+        outside = [{"name": "out", "addresses": ["10.0.0.9", "fd00::9"], "asn": 64700, "export_prefixes": [POOL, POOL6]}]
+        routers = [{"name": f"r{number}", "addresses": [f"10.0.0.{number}", f"fd00::{number}"], "asn": 64500, "import_prefixes": [POOL, POOL6]}
+                   for number in (1, 2)]
+        for number in (1, 2):
+            hosts.append(Host(network, directory, f"r{number}", f"10.0.0.{number}/24", f"fd00::{number}/64", bird_asn=64500,
+                              bird_announce=[POOL, POOL6], bird_neighbors=outside))
+        hosts.append(Host(network, directory, "out", "10.0.0.9/24", "fd00::9/64", bird_asn=64700, bird_neighbors=routers))
+        yield hosts[0], hosts[1], hosts[2]
+    finally:
+        for host in hosts:
+            host.kill()
+        network.close()
+
+
+def neighbors(host: Host, *changes: dict[str, t.Any], **values: t.Any) -> list[dict[str, t.Any]]:
+    """A host's neighbours with other values: for all of them, and for each in their order."""
+    return [{**entry, **values, **(changes[number] if number < len(changes) else {})} for number, entry in enumerate(host.variables["bird_neighbors"])]

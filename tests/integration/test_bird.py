@@ -6,54 +6,14 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
-from northgate_bird import ASN, Host, Network, until
+from northgate_bird import POOL, POOL6, R1, R2, neighbors, until
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
-
-POOL, OTHER = "203.0.113.0/24", "198.51.100.0/24"
-POOL6 = "2001:db8:100::/64"
-R1, R2 = {"10.0.0.1"}, {"10.0.0.2"}
+OTHER = "198.51.100.0/24"
 
 
-@pytest.fixture(name="lab")
-def _lab(tmp_path):
-    """Hosts r1 and r2 (routers of one group, AS 64500) and out (AS 64700), not started."""
-    network = Network()
-    hosts = []
-    try:
-        outside = [{"name": "out", "addresses": ["10.0.0.9", "fd00::9"], "asn": 64700, "export_prefixes": [POOL, POOL6]}]
-        for number in (1, 2):
-            hosts.append(Host(network, tmp_path, f"r{number}", f"10.0.0.{number}/24", f"fd00::{number}/64",
-                              bird_announce=[POOL, POOL6], bird_neighbors=outside))
-        routers = [{"name": f"r{number}", "addresses": [f"10.0.0.{number}", f"fd00::{number}"], "asn": ASN, "import_prefixes": [POOL, POOL6]} for number in (1, 2)]
-        hosts.append(Host(network, tmp_path, "out", "10.0.0.9/24", "fd00::9/64", bird_asn=64700, bird_neighbors=routers))
-        hosts[-1].network = network
-        yield hosts
-    finally:
-        for host in hosts:
-            host.kill()
-        network.close()
-
-
-@pytest.fixture(name="running")
-def _running(lab):
-    """The same, with all sessions up and the routes in the kernel of `out`."""
-    r1, r2, out = (host.start() for host in lab)
-    until(lambda: out.up("r1_v4", "r1_v6", "r2_v4", "r2_v6"), "all sessions")
-    until(lambda: out.routes().get(POOL) == R1 | R2 and POOL6 in out.routes(6), "routes")
-    return r1, r2, out
-
-
-def neighbors(host, *changes, **all_of_them):
-    """The host's neighbours with other values."""
-    return [{**entry, **all_of_them, **(changes[number] if number < len(changes) else {})} for number, entry in enumerate(host.variables["bird_neighbors"])]
-
-
-def test_sessions_come_up_with_passwords_and_bfd_and_routes_have_global_next_hops(lab):
-    r1, r2, out = lab
+def test_sessions_come_up_with_passwords_and_bfd_and_routes_have_global_next_hops(bird_lab):
+    r1, r2, out = bird_lab
     r1.start(bird_password="one for all")
     r2.start(bird_neighbors=neighbors(r2, password="only r2's; with a # in it"))
     out.start(bird_password="one for all", bird_neighbors=neighbors(out, {}, {"password": "only r2's; with a # in it"}))
@@ -64,16 +24,16 @@ def test_sessions_come_up_with_passwords_and_bfd_and_routes_have_global_next_hop
     assert {(entry["interval"], entry["timeout"]) for entry in out.info("bfd")["bfd"]} == {(0.1, 0.3)}
 
 
-def test_a_wrong_password_is_no_session(lab):
-    r1, _r2, out = lab
+def test_a_wrong_password_is_no_session(bird_lab):
+    r1, _r2, out = bird_lab
     r1.start(bird_password="right")
     out.start(bird_password="wrong")
     until(lambda: r1.sessions()["out_v4"]["bfd"] == "Up", "BFD, which has no password")
     assert r1.sessions()["out_v4"]["bgp_state"] != "Established" and not out.routes()
 
 
-def test_only_what_is_declared_and_by_whom_it_is_declared_is_accepted(lab):
-    r1, r2, out = lab
+def test_only_what_is_declared_and_by_whom_it_is_declared_is_accepted(bird_lab):
+    r1, r2, out = bird_lab
     # r1 announces what out does not expect, a default route and a part of what out itself announces; r2 pretends to have it from others.
     r1.start(bird_announce=[POOL, OTHER, "192.0.2.128/25", "0.0.0.0/0"],
              bird_neighbors=neighbors(r1, export_prefixes=[POOL, OTHER, "192.0.2.0/24+", "0.0.0.0/0"]))
@@ -94,8 +54,8 @@ def test_only_what_is_declared_and_by_whom_it_is_declared_is_accepted(lab):
     until(lambda: set(out.routes()) == {"default", POOL} and out.routes()[POOL] == R1, "a path that is the neighbour alone")
 
 
-def test_a_limit_blocks_and_the_session_stays(lab):
-    r1, _r2, out = lab
+def test_a_limit_blocks_and_the_session_stays(bird_lab):
+    r1, _r2, out = bird_lab
     prefixes = [f"10.1.{number}.0/24" for number in range(5)]
     r1.start(bird_announce=prefixes, bird_neighbors=neighbors(r1, export_prefixes=["10.1.0.0/16+"]))
     out.start(bird_import_limit=3, bird_neighbors=neighbors(out, import_prefixes=["10.1.0.0/16+"]))
@@ -105,8 +65,8 @@ def test_a_limit_blocks_and_the_session_stays(lab):
     assert (session["channels"][0]["import_limit"], session["channels"][0]["limit_hit"], session["channels"][0]["limit_action"]) == (3, True, "block")
 
 
-def test_a_limit_may_end_the_session(lab):
-    r1, _r2, out = lab
+def test_a_limit_may_end_the_session(bird_lab):
+    r1, _r2, out = bird_lab
     r1.start(bird_announce=["10.1.1.0/24", "10.1.2.0/24"], bird_neighbors=neighbors(r1, export_prefixes=["10.1.0.0/16+"]))
     out.start(bird_neighbors=neighbors(out, import_prefixes=["10.1.0.0/16+"], import_limit=1, import_limit_action="disable"))
     until(lambda: "limit" in out.sessions()["r1_v4"]["last_error"].lower(), "the session's end")
@@ -114,8 +74,8 @@ def test_a_limit_may_end_the_session(lab):
 
 
 @pytest.mark.parametrize("how", ["killed", "cable"])
-def test_bfd_notices_a_router_that_is_gone_long_before_the_hold_time(running, how):
-    r1, _r2, out = running
+def test_bfd_notices_a_router_that_is_gone_long_before_the_hold_time(birds, how):
+    r1, _r2, out = birds
     if how == "killed":
         r1.kill()
     else:
@@ -125,14 +85,14 @@ def test_bfd_notices_a_router_that_is_gone_long_before_the_hold_time(running, ho
     assert out.sessions()["r2_v4"]["bgp_state"] == "Established"
 
 
-def test_a_bird_that_is_stopped_properly_is_left_at_once(running):
-    r1, _r2, out = running
+def test_a_bird_that_is_stopped_properly_is_left_at_once(birds):
+    r1, _r2, out = birds
     r1.ask("down")
     until(lambda: out.routes()[POOL] == R2, "r1's routes are withdrawn", timeout=6)
 
 
-def test_draining_makes_a_router_the_last_and_keeps_its_sessions(running):
-    r1, r2, out = running
+def test_draining_makes_a_router_the_last_and_keeps_its_sessions(birds):
+    r1, r2, out = birds
     since = {name: session["since"] for name, session in out.sessions().items()}
     r1.drain(True)
     assert r1.take_over().stdout == "reconfigured\n"
@@ -154,8 +114,8 @@ def test_draining_makes_a_router_the_last_and_keeps_its_sessions(running):
     assert out.up("r1_v4", "r1_v6")
 
 
-def test_a_route_that_is_learned_goes_before_what_the_router_is_a_way_to(lab):
-    r1, _r2, out = lab
+def test_a_route_that_is_learned_goes_before_what_the_router_is_a_way_to(bird_lab):
+    r1, _r2, out = bird_lab
     r1.start(bird_gateway_prefixes=["0.0.0.0/0", OTHER], bird_neighbors=neighbors(r1, import_prefixes=[OTHER], export_prefixes=["0.0.0.0/0", OTHER]))
     out.start(bird_neighbors=neighbors(out, import_prefixes=["0.0.0.0/0", OTHER]))
     until(lambda: set(out.routes()) == {"default", OTHER}, "what r1 is a way to")
@@ -164,8 +124,8 @@ def test_a_route_that_is_learned_goes_before_what_the_router_is_a_way_to(lab):
     until(lambda: r1.routes().get(OTHER) == {"10.0.0.9"}, "what r1 learned")
 
 
-def test_ipv4_over_ipv6_has_next_hops_that_work(lab):
-    r1, _r2, out = lab
+def test_ipv4_over_ipv6_has_next_hops_that_work(bird_lab):
+    r1, _r2, out = bird_lab
     r1.start(bird_neighbors=neighbors(r1, extended_next_hop=True))
     out.start(bird_neighbors=neighbors(out, extended_next_hop=True))
     until(lambda: out.routes().get(POOL) == {"fd00::1"} and out.routes(6).get(POOL6) == {"fd00::1"}, "both families over one session")
