@@ -106,11 +106,11 @@ def test_stale_routes_and_immediate_withdrawal_exclude_each_other(bird):
         "bfd on;", "long lived graceful restart off;", "graceful restart on;", "graceful restart time 30;"]
     assert restarts(block(bird(bird_graceful_restart_time=0), "template bgp"))[2] == "graceful restart off;"
     text = bird(NEIGHBOR, {**NEIGHBOR, "name": "w2", "long_lived_stale_time": 0}, bird_long_lived_stale_time=90)
-    assert restarts(block(text, "template bgp")) == ["bfd on;", "bfd graceful;", "graceful restart on;", "graceful restart time 0;",
-                                                    "long lived graceful restart on;"]
+    assert restarts(block(text, "template bgp")) == [
+        "bfd on;", "bfd graceful;", "graceful restart on;", "graceful restart time 0;", "long lived graceful restart on;"]
     assert "long lived stale time 90;" in block(text, "template bgp") and not restarts(block(text, "protocol bgp w1_v4"))
-    assert restarts(block(text, "protocol bgp w2_v4")) == ["bfd off;", "bfd on;", "long lived graceful restart off;", "graceful restart on;",
-                                                           "graceful restart time 30;"]
+    assert restarts(block(text, "protocol bgp w2_v4")) == [
+        "bfd off;", "bfd on;", "long lived graceful restart off;", "graceful restart on;", "graceful restart time 30;"]
 
 
 def test_ipv4_over_ipv6_is_one_session(bird):

@@ -41,7 +41,8 @@ def inventory(pools):
                "r2": {"northgate_router_group": "far", "northgate_addresses": ["10.0.0.2"]}}
     workers = {"a1": {"northgate_cluster": "alpha", "northgate_addresses": ["10.0.0.11"], "northgate_pod_prefixes": ["10.1.1.0/24"]},
                "b1": {"northgate_cluster": "beta", "northgate_addresses": ["10.0.0.12"]}, "c1": {"northgate_cluster": "gamma"}}
-    return {"all": {"vars": variables, "hosts": {"outside": {"northgate_addresses": ["10.0.9.9"]}}, "children": {"routers": {"hosts": routers}, "workers": {"hosts": workers}}}}
+    outside = {"outside": {"northgate_addresses": ["10.0.9.9"]}}
+    return {"all": {"vars": variables, "hosts": outside, "children": {"routers": {"hosts": routers}, "workers": {"hosts": workers}}}}
 
 
 @pytest.fixture(name="defaults", scope="module")
