@@ -20,6 +20,7 @@ import time
 import typing as t
 from pathlib import Path
 
+import northgate_bird
 import pytest
 import yaml
 from cryptography import x509
@@ -365,3 +366,22 @@ def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Kubernete
         yield api
     finally:
         api.stop()
+
+
+@pytest.fixture
+def bird_lab(tmp_path: Path) -> t.Iterator[tuple[northgate_bird.Host, ...]]:
+    """Hosts r1, r2 and out, each with a BIRD that is not started."""
+    if os.geteuid():
+        pytest.skip("network namespaces need root")
+    yield from northgate_bird.lab(tmp_path)
+
+
+@pytest.fixture
+def birds(bird_lab: tuple[northgate_bird.Host, ...]) -> tuple[northgate_bird.Host, ...]:
+    """The same, with all sessions up and the routes in the kernel of ``out``."""
+    for host in bird_lab:
+        host.start()
+    out = bird_lab[2]
+    northgate_bird.until(lambda: out.up("r1_v4", "r1_v6", "r2_v4", "r2_v6"), "all sessions")
+    northgate_bird.until(lambda: len(out.routes().get(northgate_bird.POOL, ())) == len(out.routes(6).get(northgate_bird.POOL6, ())) == 2, "routes")
+    return bird_lab

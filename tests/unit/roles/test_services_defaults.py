@@ -13,8 +13,9 @@ import pytest
 ROLES = Path(__file__).parents[3] / "roles"
 # Which variables are looked at on which hosts.
 SHOWN = {
-    "bird": (["bird_announce", "bird_export_upstream"], ["r1", "r2", "a1", "b1", "outside"]),
-    "ipvs": (["ipvs_pools", "ipvs_direct_return", "ipvs_masquerade", "ipvs_nat_addresses", "ipvs_timeout_tcp", "ipvs_sync_id"], ["r1", "r2"]),
+    "bird": (["bird_announce", "bird_gateway_prefixes", "bird_export_upstream", "bird_router_id"],
+             ["r1", "r2", "a1", "b1", "outside"]),
+    "ipvs": (["ipvs_pools", "ipvs_addresses", "ipvs_direct_return", "ipvs_masquerade", "ipvs_nat_addresses", "ipvs_timeout_tcp", "ipvs_sync_id"], ["r1", "r2"]),
     "ipvs_node": (["ipvs_node_direct", "ipvs_node_tunnel", "ipvs_node_tunnel_type", "ipvs_node_tunnel_port", "ipvs_node_tunnel_sources", "ipvs_node_pools"],
                   ["a1", "b1", "c1"]),
 }
@@ -32,14 +33,16 @@ def inventory(pools):
         "northgate_clusters": {
             "alpha": prefixes | {"forwarding": "direct"}, "beta": prefixes, "gamma": prefixes | {"forwarding": "tunnel", "tunnel": "gue", "tunnel_port": 7000}},
         "northgate_router_groups": {
-            "edge": {"asn": 64500, "clusters": ["alpha", "beta"], "client_prefixes": ["198.18.0.0/15"], "nat_addresses": ["10.0.0.100"]},
+            "edge": {"asn": 64500, "clusters": ["alpha", "beta"], "client_prefixes": ["198.18.0.0/15"], "nat_addresses": ["10.0.0.100"],
+                     "default_route": True},
             "far": {"asn": 64501, "clusters": ["gamma"]} | ({"address_pools": ["range"]} if pools else {})},
     } | ({"northgate_address_pools": pools} if pools else {})
-    routers = {"r1": {"northgate_router_group": "edge", "northgate_addresses": ["10.0.0.1", "fd00::1"]},
+    routers = {"r1": {"northgate_router_group": "edge", "northgate_addresses": ["10.0.0.1/24", "10.0.1.1/24", "fd00::1"]},
                "r2": {"northgate_router_group": "far", "northgate_addresses": ["10.0.0.2"]}}
     workers = {"a1": {"northgate_cluster": "alpha", "northgate_addresses": ["10.0.0.11"], "northgate_pod_prefixes": ["10.1.1.0/24"]},
                "b1": {"northgate_cluster": "beta", "northgate_addresses": ["10.0.0.12"]}, "c1": {"northgate_cluster": "gamma"}}
-    return {"all": {"vars": variables, "hosts": {"outside": {}}, "children": {"routers": {"hosts": routers}, "workers": {"hosts": workers}}}}
+    outside = {"outside": {"northgate_addresses": ["10.0.9.9"]}}
+    return {"all": {"vars": variables, "hosts": outside, "children": {"routers": {"hosts": routers}, "workers": {"hosts": workers}}}}
 
 
 @pytest.fixture(name="defaults", scope="module")
@@ -70,11 +73,17 @@ def _found(defaults):
 
 
 def test_routers_announce_the_pools_of_their_group_and_workers_and_strangers_as_before(found):
-    assert found["r1"]["bird_announce"] == [*RANGE, *PUBLIC, "198.18.0.0/15"]
+    assert (found["r1"]["bird_announce"], found["r1"]["bird_gateway_prefixes"]) == ([*RANGE, *PUBLIC], ["198.18.0.0/15", "0.0.0.0/0", "::/0"])
     assert found["r1"]["bird_export_upstream"] == found["r1"]["ipvs_pools"] == [*RANGE, *PUBLIC]
     assert found["r2"]["bird_announce"] == found["r2"]["bird_export_upstream"] == found["r2"]["ipvs_pools"] == RANGE
+    assert found["r2"]["bird_gateway_prefixes"] == found["a1"]["bird_gateway_prefixes"] == []
     assert (found["a1"]["bird_announce"], found["a1"]["bird_export_upstream"]) == (["10.1.1.0/24", "10.2.0.0/16"], [])
     assert (found["outside"]["bird_announce"], found["outside"]["bird_export_upstream"]) == ([], [])
+
+
+def test_addresses_with_the_length_of_their_prefix_are_addresses_everywhere(found):
+    assert found["r1"]["ipvs_addresses"] == ["10.0.0.1", "10.0.1.1", "fd00::1"]
+    assert (found["r1"]["bird_router_id"], found["a1"]["bird_router_id"]) == ("10.0.0.1", "10.0.0.11")
 
 
 def test_routers_do_what_the_forwarding_of_their_clusters_needs(found):
@@ -88,11 +97,11 @@ def test_workers_do_what_the_forwarding_of_their_cluster_needs(found):
     assert {host: (found[host]["ipvs_node_direct"], found[host]["ipvs_node_tunnel"]) for host in ("a1", "b1", "c1")} == {
         "a1": (True, False), "b1": (False, False), "c1": (True, True)}
     assert (found["a1"]["ipvs_node_tunnel_type"], found["c1"]["ipvs_node_tunnel_type"], found["c1"]["ipvs_node_tunnel_port"]) == ("ipip", "gue", 7000)
-    assert found["a1"]["ipvs_node_tunnel_sources"] == ["10.0.0.1", "fd00::1", "10.0.0.2", "10.0.0.11", "10.0.0.12"]
+    assert found["a1"]["ipvs_node_tunnel_sources"] == ["10.0.0.1", "10.0.1.1", "fd00::1", "10.0.0.2", "10.0.0.11", "10.0.0.12"]
     assert found["c1"]["ipvs_node_pools"] == [*RANGE, "198.51.100.0/25"]
 
 
 def test_without_pools_all_is_as_it_was_before_there_were_services(defaults):
     found = defaults()
-    assert (found["r1"]["bird_announce"], found["r1"]["bird_export_upstream"], found["r1"]["ipvs_pools"]) == (["198.18.0.0/15"], [], [])
+    assert (found["r1"]["bird_announce"], found["r1"]["bird_export_upstream"], found["r1"]["ipvs_pools"]) == ([], [], [])
     assert found["r2"]["bird_announce"] == []

@@ -25,52 +25,6 @@ def render():
 
 
 @pytest.fixture
-def bird(render):
-    def bird(neighbors=(), announce=(), **variables):
-        return render("bird", "bird.conf.j2", bird_asn=64500, bird_router_id="192.0.2.1", bird_neighbors=list(neighbors),
-                      bird_announce=list(announce), **variables)
-    return bird
-
-
-def block(text, start):
-    """The lines of one block of BIRD's configuration, stripped."""
-    lines = text[text.index(start):].partition("\n}")[0].splitlines()
-    return [line.strip() for line in lines[1:]]
-
-
-NEIGHBOR = {"name": "w1", "addresses": ["192.0.2.21", "2001:db8::21"], "asn": 64601,
-            "import_prefixes": ["10.100.0.0/16{16,28}", "10.101.0.0/16", "fd64:100::/48+"], "export_prefixes": []}
-
-
-def test_a_neighbour_has_a_session_for_each_family_with_its_own_prefixes(bird):
-    text = bird([NEIGHBOR])
-    assert block(text, "protocol bgp w1_v4") == [
-        "neighbor 192.0.2.21 as 64601;", "ipv4 {", "import where net ~ [ 10.100.0.0/16{16,28}, 10.101.0.0/16 ];", "export none;", "};"]
-    assert block(text, "protocol bgp w1_v6") == ["neighbor 2001:db8::21 as 64601;", "ipv6 {", "import where net ~ [ fd64:100::/48+ ];", "export none;", "};"]
-
-
-def test_nothing_passes_that_is_not_declared(bird):
-    text = bird([{"name": "w1", "addresses": ["192.0.2.21"], "asn": 64601}], bird_export_upstream=["10.0.0.0/8"])
-    assert block(text, "protocol bgp w1_v4")[2:4] == ["import none;", "export none;"]
-    assert "w1_v6" not in text
-
-
-def test_further_neighbours_get_what_goes_upstream_unless_they_say_otherwise(bird):
-    further = [{"name": "u1", "addresses": ["192.0.2.99"], "asn": 64700},
-               {"name": "u2", "addresses": ["192.0.2.98"], "asn": 64701, "export_prefixes": ["10.2.0.0/16"]}]
-    text = bird(bird_neighbors_extra=further, bird_export_upstream=["10.1.0.0/16"])
-    assert "export where net ~ [ 10.1.0.0/16 ];" in block(text, "protocol bgp u1_v4")
-    assert "export where net ~ [ 10.2.0.0/16 ];" in block(text, "protocol bgp u2_v4")
-
-
-def test_announced_prefixes_stay_out_of_the_kernel(bird):
-    text = bird(announce=["10.100.1.0/24", "fd64:100::/64"])
-    assert "route 10.100.1.0/24 unreachable;" in block(text, "protocol static ng_announce_v4")
-    assert block(text, "protocol static ng_announce_v6") == ["ipv6;", "route fd64:100::/64 unreachable;"]
-    assert "export where source = RTS_BGP;" in block(text, "protocol kernel ng_kernel_v4")
-
-
-@pytest.fixture
 def guard(render):
     def guard(**variables):
         found = {"ipvs_pools": ["203.0.113.0/24", "2001:db8:100::/64"], "ipvs_nat_addresses": [], "ipvs_masquerade": False}

@@ -41,7 +41,7 @@ def test_a_router_meets_the_workers_of_its_clusters_and_accepts_only_what_they_d
     found = bgp_neighbors("r1", **inventory)
     assert [neighbor["name"] for neighbor in found] == ["alpha_w1", "alpha_w2", "beta_w1"]
     assert found[0] == {
-        "name": "alpha_w1", "addresses": ["192.0.2.21", "2001:db8::21"], "asn": 64601, "export_prefixes": [],
+        "name": "alpha_w1", "addresses": ["192.0.2.21", "2001:db8::21"], "asn": 64601, "export_prefixes": [], "transit": False,
         "import_prefixes": ["10.100.0.0/16{16,28}", "fd64:100::/48{48,124}", "10.101.0.0/16", "fd64:101::/112"]}
     assert found[2]["import_prefixes"] == ["10.110.0.0/16{16,28}", "10.111.0.0/16"]
 
@@ -65,7 +65,7 @@ def test_a_worker_is_served_by_several_groups_and_needs_no_pod_prefixes(inventor
 def test_fellow_workers_exchange_pod_prefixes_of_their_cluster_only(inventory):
     fellow = by_name(bgp_neighbors("alpha-w1", **inventory))["alpha_w2"]
     assert fellow == {"name": "alpha_w2", "addresses": ["192.0.2.22"], "asn": 64601, "import_prefixes": ["10.100.0.0/16{16,28}", "fd64:100::/48{48,124}"],
-                      "export_prefixes": ["10.100.1.0/24", "fd64:100:0:1::/64"]}
+                      "export_prefixes": ["10.100.1.0/24", "fd64:100:0:1::/64"], "transit": False}
 
 
 def test_workers_accept_where_the_clients_of_a_router_group_are_from_its_routers_only(inventory):
@@ -76,6 +76,50 @@ def test_workers_accept_where_the_clients_of_a_router_group_are_from_its_routers
     assert (found["r1"]["import_prefixes"], found["r2"]["import_prefixes"]) == (["198.51.100.0/24", "2001:db8:2::/64"], [])
     fellow = by_name(bgp_neighbors("alpha-w1", **inventory))["alpha_w2"]
     assert "198.51.100.0/24" not in fellow["import_prefixes"] + fellow["export_prefixes"]
+
+
+def test_a_group_may_be_the_workers_way_to_everywhere(inventory):
+    inventory["router_groups"]["edge"] |= {"client_prefixes": ["198.51.100.0/24"], "default_route": True}
+    offered = ["198.51.100.0/24", "0.0.0.0/0", "::/0"]
+    assert bgp_neighbors("r1", **inventory)[0]["export_prefixes"] == offered
+    router = by_name(bgp_neighbors("alpha-w1", **inventory))["r1"]
+    # What the router has from somebody else does not begin and end with its AS.
+    assert (router["import_prefixes"], router["transit"]) == (offered, True)
+
+
+def test_options_of_a_cluster_are_those_of_both_ends_of_its_sessions(inventory):
+    inventory["clusters"]["alpha"]["bgp"] = {"password": "secret", "bfd_interval": 50}
+    routers = by_name(bgp_neighbors("r1", **inventory))
+    assert [(name, routers[name].get("password"), routers[name].get("bfd_interval")) for name in ("alpha_w1", "beta_w1")] == [
+        ("alpha_w1", "secret", 50), ("beta_w1", None, None)]
+    assert {neighbor["password"] for neighbor in bgp_neighbors("alpha-w1", **inventory)} == {"secret"}
+
+
+def addresses(inventory, name, other):
+    return by_name(bgp_neighbors(name, **inventory)).get(other, {}).get("addresses")
+
+
+def test_hosts_on_vlans_meet_on_each_that_they_share(inventory):
+    inventory["hostvars"]["r1"]["northgate_addresses"] = ["192.0.2.11/25", "198.51.100.11/24", "2001:db8::11/64", "2001:db8:1::11/64"]
+    inventory["hostvars"]["alpha-w1"]["northgate_addresses"] = ["2001:db8:1::21/64", "192.0.2.21/25", "203.0.113.21/24", "198.51.100.21/24"]
+    assert addresses(inventory, "r1", "alpha_w1") == ["192.0.2.21", "198.51.100.21", "2001:db8:1::21"]
+    assert addresses(inventory, "alpha-w1", "r1") == ["192.0.2.11", "198.51.100.11", "2001:db8:1::11"]
+
+
+def test_an_address_without_a_length_meets_those_whose_network_has_it(inventory):
+    inventory["hostvars"]["r1"]["northgate_addresses"] = ["192.0.2.11/24", "198.51.100.11/24", "2001:db8::11"]
+    assert addresses(inventory, "alpha-w1", "r1") == ["192.0.2.11", "2001:db8::11"]
+    assert addresses(inventory, "r1", "alpha_w1") == ["192.0.2.21", "2001:db8::21"]
+
+
+def test_fellow_workers_on_other_segments_are_no_neighbours_but_a_router_has_to_be(inventory):
+    inventory["hostvars"]["r1"]["northgate_addresses"] = ["192.0.2.11/24", "198.51.100.11/24"]
+    inventory["hostvars"]["alpha-w1"]["northgate_addresses"] = ["192.0.2.21/24"]
+    inventory["hostvars"]["alpha-w2"]["northgate_addresses"] = ["198.51.100.22/24"]
+    assert list(by_name(bgp_neighbors("alpha-w1", **inventory))) == ["r1"]
+    inventory["hostvars"]["alpha-w2"]["northgate_addresses"] = ["203.0.113.22/24"]
+    with pytest.raises(AnsibleFilterError, match="host alpha-w2: variable northgate_addresses has no address on a segment of r1"):
+        bgp_neighbors("r1", **inventory)
 
 
 def test_without_mesh_a_worker_meets_routers_only(inventory):
@@ -100,8 +144,10 @@ def test_groups_may_be_missing(inventory):
 
 ERRORS = {
     "no address": (("hostvars", "alpha-w2", "northgate_addresses"), [], "host alpha-w2: variable northgate_addresses is not set"),
-    "bad address": (("hostvars", "alpha-w2", "northgate_addresses"), ["192.0.2.22/24"], "host alpha-w2: variable northgate_addresses: '192.0.2.22/24'"),
-    "two addresses": (("hostvars", "r1", "northgate_addresses"), ["192.0.2.1", "192.0.2.2"], "host r1: .*more than one IPv4 address"),
+    "bad address": (("hostvars", "alpha-w2", "northgate_addresses"), ["192.0.2.22/33"], "host alpha-w2: variable northgate_addresses: '192.0.2.22/33'"),
+    "two addresses": (("hostvars", "r1", "northgate_addresses"), ["192.0.2.1", "192.0.2.2/24"], "host r1: .*more than one IPv4 address, so each needs"),
+    "two in one network": (("hostvars", "r1", "northgate_addresses"), ["192.0.2.1/24", "192.0.2.2/24"], "host r1: .*two IPv4 addresses in one network"),
+    "unknown option": (("clusters", "alpha", "bgp"), {"bdf": True}, "variable northgate_clusters.alpha.bgp: there is no bdf; known are bfd, "),
     "no common family": (("hostvars", "beta-w1", "northgate_addresses"), ["2001:db8::31"], None),
     "no cluster": (("hostvars", "alpha-w2", "northgate_cluster"), None, "host alpha-w2: variable northgate_cluster is not set"),
     "unknown group": (("hostvars", "r1", "northgate_router_group"), "egde", "variable northgate_router_groups has no egde"),
@@ -121,7 +167,7 @@ def test_errors_name_the_host_and_the_variable(inventory, path, value, message):
     inventory[first][second][key] = value
     if message is None:
         inventory["hostvars"]["r1"]["northgate_addresses"] = ["192.0.2.11"]
-        message = "host beta-w1: variable northgate_addresses has no address of a family that r1 has too"
+        message = "host beta-w1: variable northgate_addresses has no address on a segment of r1"
     with pytest.raises(AnsibleFilterError, match=message):
         bgp_neighbors("r1", **inventory)
 
