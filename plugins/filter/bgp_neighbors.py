@@ -69,7 +69,7 @@ RETURN = r"""
 _value:
   description:
     - The neighbours, sorted by name. Each has C(name), C(addresses), C(asn), C(import_prefixes), C(export_prefixes), C(transit) and the options
-      of its cluster. Prefixes are patterns as BIRD writes them, for example V(10.100.0.0/16{16,28}).
+      of its cluster, and on a router C(cluster). Prefixes are patterns as BIRD writes them, for example V(10.100.0.0/16{16,28}).
   type: list
   elements: dict
 """
@@ -210,7 +210,7 @@ def _of_router(host, inventory):
     for worker in inventory.hosts("workers", "northgate_cluster", clusters):
         cluster = inventory.host_value(worker, "northgate_cluster")
         yield worker, True, {
-            "asn": inventory.setting("clusters", cluster, "asn"), "import_prefixes": inventory.pod_patterns(cluster) + inventory.service_prefixes(cluster),
+            "cluster": cluster, "asn": inventory.setting("clusters", cluster, "asn"), "import_prefixes": inventory.pod_patterns(cluster) + inventory.service_prefixes(cluster),
             "export_prefixes": exported, "transit": False, **inventory.options(cluster)}
 
 

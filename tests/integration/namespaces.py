@@ -12,7 +12,7 @@ import subprocess
 import typing as t
 from pathlib import Path
 
-PREFIX = "northgate-test"
+PREFIX = "northgate-test-vrrp"
 
 
 class Host:

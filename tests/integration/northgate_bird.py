@@ -38,7 +38,7 @@ def render(template: str, variables: dict[str, t.Any]) -> str:
     """A template of the role, with its defaults where ``variables`` does not say otherwise."""
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8"))
     plain = {name: value for name, value in defaults.items() if "{{" not in str(value)}
-    empty = {"bird_announce": [], "bird_gateway_prefixes": [], "bird_neighbors": [], "bird_export_upstream": []}
+    empty = {"bird_announce": [], "bird_gateway_prefixes": [], "bird_stand_in_clusters": [], "bird_neighbors": [], "bird_export_upstream": []}
     text = (ROLE / "templates" / template).read_text(encoding="utf-8")
     return Templar(loader=DataLoader(), variables={**plain, **empty, **variables}).template(trust_as_template("#jinja2: trim_blocks:True\n" + text))
 

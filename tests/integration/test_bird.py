@@ -85,6 +85,35 @@ def test_bfd_notices_a_router_that_is_gone_long_before_the_hold_time(birds, how)
     assert out.sessions()["r2_v4"]["bgp_state"] == "Established"
 
 
+@pytest.mark.parametrize("how", ["killed", "cable"])
+def test_the_workers_of_a_cluster_stand_in_for_one_that_is_gone_until_it_is_back(bird_lab, how):
+    w1, w2, router = bird_lab
+    # As role ipvs has it: what the router itself sends does not go by way of who stands in, or it would never see the other again.
+    for family, address, network in (("-4", "10.0.0.9", "10.0.0.0/24"), ("-6", "fd00::9", "fd00::/64")):
+        router.network.ip(router.namespace, family, "rule", "add", "pref", "120", "from", address, "lookup", "121")
+        router.network.ip(router.namespace, family, "route", "add", network, "dev", "eth0", "table", "121")
+    for host in bird_lab:
+        host.start(**({"bird_stand_in_clusters": ["alpha"], "bird_neighbors": neighbors(router, cluster="alpha")} if host is router else {}))
+    until(lambda: router.up("r1_v4", "r1_v6", "r2_v4", "r2_v6"), "all sessions")
+    nodes = {"10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2"}
+    until(lambda: not nodes & {*router.routes(), *router.routes(6)}, "every worker for itself")
+    if how == "killed":
+        w1.kill()
+    else:
+        router.network.plug("r1", False)
+    until(lambda: router.routes().get("10.0.0.1") == R2 and router.routes(6).get("fd00::1") == {"fd00::2"}, "w2 stands in for w1")
+    assert not {"10.0.0.2", "fd00::2"} & {*router.routes(), *router.routes(6)}
+    if how == "killed":
+        w1.start()
+    else:
+        router.network.plug("r1", True)
+    until(lambda: router.up("r1_v4", "r1_v6") and not nodes & {*router.routes(), *router.routes(6)}, "every worker for itself again")
+    # Where all are gone nobody stands in.
+    w1.kill()
+    w2.kill()
+    until(lambda: not router.routes() and not router.routes(6), "nobody stands in for anybody")
+
+
 def test_a_bird_that_is_stopped_properly_is_left_at_once(birds):
     r1, _r2, out = birds
     r1.ask("down")

@@ -118,3 +118,15 @@ def test_ipv4_over_ipv6_is_one_session(bird):
     assert [line.split()[2] for line in text.splitlines() if line.startswith("protocol bgp")] == ["w1_v6"]
     lines = block(text, "protocol bgp w1_v6")
     assert lines.index("extended next hop on;") < lines.index("ipv6 {") and lines.count("extended next hop on;") == 1
+
+
+def test_workers_of_a_cluster_stand_in_for_one_another(bird):
+    nodes = {"w1": "192.0.2.21", "w2": "192.0.2.22", "w3": "192.0.2.23", "other": "192.0.2.31"}
+    text = bird(*({"name": name, "addresses": [address], "asn": 64601, "cluster": "beta" if name == "other" else "alpha", "bfd": name != "w3"}
+                  for name, address in nodes.items()), bird_stand_in_clusters=["alpha"])
+    # The one without BFD can't be missed, and nobody misses a cluster that is masqueraded.
+    assert block(text, "protocol static ng_nodes_v4")[1:] == ["route 192.0.2.21/32 via 192.0.2.21 bfd;", "route 192.0.2.22/32 via 192.0.2.22 bfd;"]
+    assert block(text, "protocol static ng_stand_ins_v4")[1:] == ["route 192.0.2.21/32 via 192.0.2.22 bfd;", "route 192.0.2.22/32 via 192.0.2.21 bfd;"]
+    assert "ng_nodes_v6" not in text
+    assert 'export where source = RTS_BGP || proto = "ng_stand_ins_v4";' in block(text, "protocol kernel ng_kernel_v4")
+    assert "export where source = RTS_BGP;" in block(text, "protocol kernel ng_kernel_v6")

@@ -13,7 +13,7 @@ import pytest
 ROLES = Path(__file__).parents[3] / "roles"
 # Which variables are looked at on which hosts.
 SHOWN = {
-    "bird": (["bird_announce", "bird_gateway_prefixes", "bird_export_upstream", "bird_router_id"],
+    "bird": (["bird_announce", "bird_gateway_prefixes", "bird_export_upstream", "bird_router_id", "bird_stand_in_clusters"],
              ["r1", "r2", "a1", "b1", "outside"]),
     "ipvs": (["ipvs_pools", "ipvs_addresses", "ipvs_direct_return", "ipvs_masquerade", "ipvs_nat_addresses", "ipvs_timeout_tcp", "ipvs_sync_id"], ["r1", "r2"]),
     "ipvs_node": (["ipvs_node_direct", "ipvs_node_tunnel", "ipvs_node_tunnel_type", "ipvs_node_tunnel_port", "ipvs_node_tunnel_sources", "ipvs_node_pools"],
@@ -76,6 +76,7 @@ def test_routers_announce_the_pools_of_their_group_and_workers_and_strangers_as_
     assert (found["r1"]["bird_announce"], found["r1"]["bird_gateway_prefixes"]) == ([*RANGE, *PUBLIC], ["198.18.0.0/15", "0.0.0.0/0", "::/0"])
     assert found["r1"]["bird_export_upstream"] == found["r1"]["ipvs_pools"] == [*RANGE, *PUBLIC]
     assert found["r2"]["bird_announce"] == found["r2"]["bird_export_upstream"] == found["r2"]["ipvs_pools"] == RANGE
+    assert [found[name]["bird_stand_in_clusters"] for name in ("r1", "r2", "a1")] == [["alpha"], [], []]
     assert found["r2"]["bird_gateway_prefixes"] == found["a1"]["bird_gateway_prefixes"] == []
     assert (found["a1"]["bird_announce"], found["a1"]["bird_export_upstream"]) == (["10.1.1.0/24", "10.2.0.0/16"], [])
     assert (found["outside"]["bird_announce"], found["outside"]["bird_export_upstream"]) == ([], [])

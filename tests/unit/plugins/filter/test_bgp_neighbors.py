@@ -41,7 +41,7 @@ def test_a_router_meets_the_workers_of_its_clusters_and_accepts_only_what_they_d
     found = bgp_neighbors("r1", **inventory)
     assert [neighbor["name"] for neighbor in found] == ["alpha_w1", "alpha_w2", "beta_w1"]
     assert found[0] == {
-        "name": "alpha_w1", "addresses": ["192.0.2.21", "2001:db8::21"], "asn": 64601, "export_prefixes": [], "transit": False,
+        "name": "alpha_w1", "cluster": "alpha", "addresses": ["192.0.2.21", "2001:db8::21"], "asn": 64601, "export_prefixes": [], "transit": False,
         "import_prefixes": ["10.100.0.0/16{16,28}", "fd64:100::/48{48,124}", "10.101.0.0/16", "fd64:101::/112"]}
     assert found[2]["import_prefixes"] == ["10.110.0.0/16{16,28}", "10.111.0.0/16"]
 
