@@ -24,7 +24,7 @@ from .servers import Server
 
 _MAPPED = "00000000000000000000FFFF"
 _PROCESS = re.compile(r"(?m)^\d+\s+master\s+(\d+)(?: \[failed: (\d+)\])?\s+(\d+)d(\d+)h(\d+)m(\d+)s\s")
-_FORCED_MAINTENANCE = 0x01
+_FORCED_MAINTENANCE, _FORCED_DRAIN = 0x01, 0x08
 _MAINTENANCE, _DRAINING = _FORCED_MAINTENANCE | 0x02 | 0x04 | 0x20, 0x08 | 0x10
 
 
@@ -156,6 +156,7 @@ def server_lines(configuration: str) -> dict[str, dict[str, Server]]:
 class RunningServer:
     """A server as it runs. ``draining``: put into maintenance by a command, so it gets nothing new.
 
+    ``retired``: a command lets it keep its connections until they end, and gives it nothing new.
     ``state``, whatever led to it: up, down, drain (nothing new) or maint (out of use). Health checks change it at
     any time, so servers that differ in it alone are equal.
     """
@@ -165,6 +166,7 @@ class RunningServer:
     weight: int
     draining: bool
     state: str = field(default="up", compare=False)
+    retired: bool = False
 
 
 def running_servers(answer: str) -> dict[str, dict[str, RunningServer]]:
@@ -181,8 +183,16 @@ def running_servers(answer: str) -> dict[str, dict[str, RunningServer]]:
                 state = "down"
             else:
                 state = "drain" if administration & _DRAINING or not weight else "up"
-            found[words[1]][words[3]] = RunningServer(words[4], int(words[18]), weight, bool(administration & _FORCED_MAINTENANCE), state)
+            found[words[1]][words[3]] = RunningServer(
+                words[4], int(words[18]), weight, bool(administration & _FORCED_MAINTENANCE), state, bool(administration & _FORCED_DRAIN)
+            )
     return dict(found)
+
+
+def connections(answer: str) -> dict[str, int]:
+    """Current sessions by server name, from the answer to ``show stat`` (CSV: 1 svname, 4 scur)."""
+    rows = (line.split(",") for line in answer.splitlines() if not line.startswith("#"))
+    return {row[1]: int(row[4] or 0) for row in rows if len(row) > 4}
 
 
 def certificate_list(text: str) -> dict[str, tuple[str, ...]]:

@@ -35,6 +35,8 @@ CLASSES = {"traefik": {"service": "traefik/traefik", "port": "web", "tls_port": 
 class Api:
     """Lists by kind, Secrets by name or HTTP status; ``asked`` are the paths, in order."""
 
+    authority = ""
+
     def __init__(self, secrets=(), **lists):
         self.lists = lists
         self.secrets = dict(secrets)
