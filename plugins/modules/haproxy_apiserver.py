@@ -135,15 +135,17 @@ quarantined:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.northgate.edge.plugins.module_utils._core import codec
 from ansible_collections.northgate.edge.plugins.module_utils._core.api_servers import api_state, parse_all
-from ansible_collections.northgate.edge.plugins.module_utils._core.errors import NorthgateError
+from ansible_collections.northgate.edge.plugins.module_utils._core.errors import NorthgateError, SnapshotError
+from ansible_collections.northgate.edge.plugins.module_utils._core.model import Snapshot
 from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import NONE_LEFT, OF_APIS, ShrinkLimit
 from ansible_collections.northgate.edge.plugins.module_utils._core.syntax import dns_label
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.api import ApiAdapter
 from ansible_collections.northgate.edge.plugins.module_utils._ipvs.host import own_addresses
 from ansible_collections.northgate.edge.plugins.module_utils._module import arguments
 from ansible_collections.northgate.edge.plugins.module_utils._module.memory import Accepted, Inbox, lock
-from ansible_collections.northgate.edge.plugins.module_utils._module.sync import Guard, converge, receive, remember
+from ansible_collections.northgate.edge.plugins.module_utils._module.sync import Guard, Received, converge, receive, remember
 
 MODULE = "haproxy_apiserver"
 SEEDS = "seeds"
@@ -164,6 +166,12 @@ def warn(module, received, state, down):
         module.warn("cluster %s: %s: %s. journalctl -u haproxy says why" % (name, what, ", ".join(servers)))
 
 
+def without_servers(name, received):
+    """What is received of a cluster, as if it had no API servers: its seeds take their place until it is observed again."""
+    snapshot = Snapshot(name, api_authority=received.snapshot.api_authority if received else "")
+    return Received(snapshot, SEEDS, codec.dump(snapshot))
+
+
 def run(module, inbox):
     params = module.params
     names = [dns_label(name, "clusters") for name in params["clusters"]]
@@ -174,6 +182,11 @@ def run(module, inbox):
     guard = Guard(ShrinkLimit(params["shrink_limit"], params["shrink_least"]), confirmed, OF_APIS)
     accepted = Accepted(params["state_dir"], MODULE)
     received = receive(set(options) - seeds, shipped, inbox, accepted, guard)
+    for name in seeds:
+        try:
+            received[name] = without_servers(name, receive([name], shipped, inbox, accepted, guard).get(name))
+        except SnapshotError:
+            received[name] = without_servers(name, None)
     every_address = any(bind.is_every_address for one in options.values() for bind in one.binds)
     state = api_state(options, {name: r.snapshot for name, r in received.items()}, own_addresses() if every_address else ())
     adapter = ApiAdapter(params["config_dir"], params["socket"], params["master_socket"])
@@ -185,8 +198,6 @@ def run(module, inbox):
             module.log("haproxy was reloaded: %s" % outcome.reload_reason)
         adapter.delete_retired(wanted)
         remember(received, accepted)
-        for name in seeds:
-            accepted.forget(name)
         inbox.keep_only(shipped.values())
         down = adapter.down()
     warn(module, received, state, down)

@@ -17,7 +17,7 @@ import os
 import re
 import time
 import typing as t
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from .._core.errors import ConvergeError, SnapshotError
 from .._io.atomic import write
@@ -82,11 +82,6 @@ class Accepted:
             os.utime(self._path(cluster))
         except OSError as error:
             raise ConvergeError(f"the time of {self._path(cluster)} can't be set: {error.strerror}", "Mend the file system, and run again") from error
-
-    def forget(self, cluster: str) -> None:
-        """Nothing is remembered of ``cluster`` from now on."""
-        with suppress(FileNotFoundError):
-            os.unlink(self._path(cluster))
 
     def clusters(self) -> dict[str, float]:
         """When each remembered cluster was last accepted, in seconds since the epoch."""
