@@ -6,20 +6,14 @@
 
 from __future__ import annotations
 
-import datetime
 import http.client
-import http.server
-import ipaddress
 import socket
 import ssl
-import threading
 import typing as t
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from northgate_apis import NAME, ApiServer, Authority, connect, get
 from ports import free_port
 
 from ansible_collections.northgate.edge.plugins.module_utils._core.api_servers import api_state, parse_all
@@ -28,105 +22,6 @@ from ansible_collections.northgate.edge.plugins.module_utils._core.model import 
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy import api_layout
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.api import ApiAdapter
 from ansible_collections.northgate.edge.plugins.module_utils._module.sync import converge
-
-NAME = "kubernetes.default.svc"
-
-
-class Authority:
-    """Signs certificates, as a cluster's own authority does."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "kubernetes")])
-        constraints = (x509.BasicConstraints(ca=True, path_length=None), True)
-        self.pem = self._sign(self._name, self._key, constraints).public_bytes(serialization.Encoding.PEM).decode()
-
-    def _sign(self, subject: x509.Name, key: t.Any, *extensions: tuple[t.Any, bool]) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.timezone.utc)
-        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self._name).public_key(key.public_key())
-        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
-        builder = builder.not_valid_after(now + datetime.timedelta(days=1))
-        for extension, critical in extensions:
-            builder = builder.add_extension(extension, critical)
-        return builder.sign(self._key, hashes.SHA256())
-
-    def context(self, *names: str) -> ssl.SSLContext:
-        """That of a server with a certificate for ``names`` and 127.0.0.1."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        alternatives = [*map(x509.DNSName, names), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        certificate = self._sign(x509.Name([]), key, (x509.SubjectAlternativeName(alternatives), False))
-        path = self._root / f"{certificate.serial_number}.pem"
-        private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + private)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
-
-
-class ApiServer:
-    """Answers GETs with its name, /readyz with ``readyz``, and /watch with its name again for each ``tick``."""
-
-    def __init__(self, name: str, context: ssl.SSLContext, port: int = 0) -> None:
-        self.name, self.readyz, self.asked = name, 200, 0
-        self._tick = threading.Condition()
-        server = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def setup(self) -> None:
-                self.request = context.wrap_socket(self.request, server_side=True)
-                server.connections.append(self.request)
-                super().setup()
-
-            def finish(self) -> None:
-                super().finish()
-                self.request.close()
-
-            def do_GET(self) -> None:
-                if self.path == "/readyz":
-                    server.asked += 1
-                self.send_response(server.readyz if self.path == "/readyz" else 200)
-                if self.path == "/watch":
-                    self.end_headers()
-                    while True:
-                        self.wfile.write(f"{name}\n".encode())
-                        with server._tick:
-                            server._tick.wait()
-                self.send_header("Content-Length", str(len(name)))
-                self.end_headers()
-                self.wfile.write(name.encode())
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-            allow_reuse_address = True
-
-            def handle_error(self, *arguments: object) -> None:
-                """Who is refused or goes away is no error."""
-
-        self.connections: list[ssl.SSLSocket] = []
-        self._server = Server(("127.0.0.1", port), Handler)
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def tick(self) -> None:
-        with self._tick:
-            self._tick.notify_all()
-
-    def kill(self) -> None:
-        """As a process that is killed: nobody listens, and its connections are reset."""
-        self._server.shutdown()
-        self._server.server_close()
-        for connection in self.connections:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
 
 class Edge:
     """A router that serves APIs, and its clients."""
@@ -151,24 +46,12 @@ class Edge:
             self.adapter.delete_retired(wanted)
         return outcome
 
-    def connect(self, sni: str | None = NAME, port: int = 0) -> http.client.HTTPConnection:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=10)
-        connection.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", port or self.port), 10), server_hostname=sni)
-        return connection
+    def get(self, sni: str | None = NAME, port: int = 0) -> str:
+        return get(port or self.port, sni)
 
-    def get(self, path: str = "/", **where: t.Any) -> str:
-        """What a new connection gets: the name of the server."""
-        connection = self.connect(**where)
-        connection.request("GET", path)
-        text = connection.getresponse().read().decode()
-        connection.close()
-        return text
-
-    def watch(self, **where: t.Any) -> http.client.HTTPResponse:
+    def watch(self) -> http.client.HTTPResponse:
         """A response that does not end; each line is the name of the server."""
-        connection = self.connect(**where)
+        connection = connect(self.port)
         connection.request("GET", "/watch")
         return connection.getresponse()
 
