@@ -43,9 +43,9 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256())
 
     def certificate(self, *names: str) -> Path:
-        """A file with a certificate for ``names`` and 127.0.0.1, and its key."""
+        """A file with a certificate for ``names`` and addresses, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        alternatives = [*map(x509.DNSName, names), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        alternatives = [x509.IPAddress(ipaddress.ip_address(name)) if name[-1].isdigit() else x509.DNSName(name) for name in names]
         certificate = self._sign(x509.Name([]), key, (x509.SubjectAlternativeName(alternatives), False))
         path = self._root / f"{certificate.serial_number}.pem"
         private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

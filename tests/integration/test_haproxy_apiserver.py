@@ -21,6 +21,7 @@ from ansible_collections.northgate.edge.plugins.module_utils._core.errors import
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Endpoint, Rule, Snapshot
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy import api_layout
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.api import ApiAdapter
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.api_info import apis
 from ansible_collections.northgate.edge.plugins.module_utils._module.sync import converge
 
 class Edge:
@@ -49,15 +50,15 @@ class Edge:
     def get(self, sni: str | None = NAME, port: int = 0) -> str:
         return get(port or self.port, sni)
 
-    def watch(self) -> http.client.HTTPResponse:
+    def watch(self, sni: str | None = NAME) -> http.client.HTTPResponse:
         """A response that does not end; each line is the name of the server."""
-        connection = connect(self.port)
+        connection = connect(self.port, sni)
         connection.request("GET", "/watch")
         return connection.getresponse()
 
     def connections(self) -> int:
         """How many alpha's servers have."""
-        return sum(self.haproxy.runtime.connections("ng_api_alpha").values())
+        return sum(one.connections for one in self.haproxy.runtime.health("ng_api_alpha").values())
 
     def states(self, cluster: str = "alpha") -> dict[int, str]:
         """The state of each checked server by its port."""
@@ -292,3 +293,26 @@ def test_ingress_and_apis_do_not_disturb_one_another(edge, servers, authority, c
     edge.bring(alpha=options)
     assert not edge.haproxy.bring(snapshot).plan and not edge.bring(alpha=options).plan
     assert edge.haproxy.get("shop.example.test")[0] == 200 and edge.get() == "a"
+
+
+def test_what_is_served_is_shown_with_the_reason_why_a_server_is_down(edge, servers, authority, wait):
+    a, b = servers("a"), servers("b")
+    config_dir, socket_ = str(edge.haproxy.config_dir), edge.haproxy.socket
+    assert apis(config_dir, socket_) == []
+    networks = sorted(f"127.{n}.0.0/16" for n in range(20))
+    alpha = {"servers": seeds(a, b), "ca": authority.pem, "allow": networks, "names": ["alpha.example"]}
+    own = f"127.0.0.1:{free_port()}"
+    edge.bring(alpha=alpha, beta={"servers": seeds(b), "ca": authority.pem, "names": ["beta.example"], "bind": [f"127.0.0.1:{edge.port}", own]})
+    b.readyz = 503
+    wait(lambda: edge.states()[b.port] == "down" and edge.states("beta")[b.port] == "down", "the server to be out")
+    watch = edge.watch(sni="alpha.example")
+    watch.readline()
+    shown = {api["cluster"]: api for api in apis(config_dir, socket_)}
+    assert shown["alpha"]["bind"] == [f"127.0.0.1:{edge.port}"] and shown["beta"]["bind"] == sorted([f"127.0.0.1:{edge.port}", own])
+    assert [(shown[cluster]["names"], shown[cluster]["allow"]) for cluster in shown] == [(["alpha.example"], networks), (["beta.example"], [])]
+    found = {one["port"]: (one["state"], one["check"], one["connections"]) for one in shown["alpha"]["servers"]}
+    assert found[a.port][::2] == ("up", 1) and found[a.port][1].startswith("L7OK 200")
+    assert found[b.port][::2] == ("down", 0) and found[b.port][1].startswith("L7STS 503")
+    edge.haproxy.stop()
+    (still,) = (api for api in apis(config_dir, socket_) if api["cluster"] == "alpha")
+    assert {(one["port"], one["state"]) for one in still["servers"]} == {(a.port, "unknown"), (b.port, "unknown")}

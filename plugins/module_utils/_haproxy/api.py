@@ -59,9 +59,9 @@ class ApiAdapter(Adapter):
         """Deletes servers that are gone and have no connection any more; busy ones stay for a later run."""
         for backend, servers in self._servers().items():
             gone = [name for name in servers if name not in wanted.layout.servers.get(backend, {}) and (servers[name].retired or servers[name].draining)]
-            connections = self._runtime.connections(backend) if gone else {}
+            health = self._runtime.health(backend) if gone else {}
             for name in gone:
-                if not connections.get(name):
+                if name in health and not health[name].connections:
                     self._runtime.ask(f"set server {backend}/{name} state maint")
                     self._runtime.ask(f"del server {backend}/{name}")
 

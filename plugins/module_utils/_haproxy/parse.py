@@ -9,6 +9,7 @@ What is no line of ours is skipped: somebody may have written to the running hap
 
 from __future__ import annotations
 
+import csv
 import ipaddress
 import re
 import ssl
@@ -189,10 +190,20 @@ def running_servers(answer: str) -> dict[str, dict[str, RunningServer]]:
     return dict(found)
 
 
-def connections(answer: str) -> dict[str, int]:
-    """Current sessions by server name, from the answer to ``show stat`` (CSV: 1 svname, 4 scur)."""
-    rows = (line.split(",") for line in answer.splitlines() if not line.startswith("#"))
-    return {row[1]: int(row[4] or 0) for row in rows if len(row) > 4}
+class Health(t.NamedTuple):
+    """A server's current connections, and what its last health check said, such as "L7STS 500 HTTP status check returned code <500>"."""
+
+    connections: int
+    check: str
+
+
+def health(answer: str) -> dict[str, Health]:
+    """By server name, from the answer to ``show stat`` (CSV)."""
+    lines = answer.removeprefix("# ").splitlines()
+    rows = csv.DictReader(line for line in lines if line)
+    return {
+        row["svname"]: Health(int(row["scur"] or 0), " ".join(filter(None, (row["check_status"], row["check_code"], row["last_chk"])))) for row in rows
+    }
 
 
 def certificate_list(text: str) -> dict[str, tuple[str, ...]]:

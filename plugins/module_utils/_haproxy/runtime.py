@@ -85,9 +85,9 @@ class Runtime:
         """Backend to server name to server, of every backend that has servers."""
         return parse.running_servers(self.ask("show servers state"))
 
-    def connections(self, backend: str) -> dict[str, int]:
-        """How many connections each server of a backend has."""
-        return parse.connections(self.ask(f"show stat {backend} 4 -1"))
+    def health(self, backend: str) -> dict[str, parse.Health]:
+        """Of each server of a backend."""
+        return parse.health(self.ask(f"show stat {backend} 4 -1"))
 
     def map_entries(self, path: str) -> dict[str, str] | None:
         """Key to value of a map, or None when haproxy has loaded no such map."""
