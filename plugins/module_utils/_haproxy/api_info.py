@@ -47,7 +47,7 @@ def _frontends(text: str) -> dict[str, dict[str, list[str]]]:
         binds = [line.split()[1] for line in lines if line.startswith("bind ")]
         for cluster in [match[1] for match in map(_TO.match, lines) if match]:
             of = found.setdefault(cluster, {"bind": [], "names": [], "allow": []})
-            of["bind"] += binds
+            of["bind"] = sorted([*of["bind"], *binds])
             for key, start in (("names", f"acl to_{cluster} req.ssl_sni -i "), ("allow", f"acl from_{cluster} src ")):
                 values = [value for line in lines if line.startswith(start) for value in line.removeprefix(start).split()]
                 of[key] = sorted({*of[key], *values})

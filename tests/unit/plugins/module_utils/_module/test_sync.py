@@ -10,9 +10,9 @@ import pytest
 
 from ansible_collections.northgate.edge.plugins.module_utils._core import codec
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import ConvergeError, SnapshotError
-from ansible_collections.northgate.edge.plugins.module_utils._core.model import Ingress, Path, Rule, Snapshot
+from ansible_collections.northgate.edge.plugins.module_utils._core.model import Endpoint, Ingress, Path, Rule, Snapshot
 from ansible_collections.northgate.edge.plugins.module_utils._core.plan import FileChange, Plan
-from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import OF_SERVICES, ShrinkLimit
+from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import NONE_LEFT, OF_APIS, OF_SERVICES, ShrinkLimit
 from ansible_collections.northgate.edge.plugins.module_utils._module.memory import Accepted, Inbox
 from ansible_collections.northgate.edge.plugins.module_utils._module.sync import Guard, converge, receive, remember
 
@@ -106,3 +106,12 @@ def test_memory_of_another_version_gives_way_to_a_new_snapshot_and_is_an_error_w
     assert origins(receive(["alpha"], {"alpha": "c" * 64}, inbox, accepted, guard)) == {"alpha": "observed"}
     with pytest.raises(SnapshotError, match="snapshot version 1"):
         receive(["alpha"], {}, inbox, accepted, guard)
+
+
+def test_a_snapshot_without_api_servers_is_held_back_whoever_confirms_it(tmp_path, inbox):
+    accepted = Accepted(str(tmp_path), "module")
+    accepted.write("alpha", codec.dump(Snapshot("alpha", api_servers=(Endpoint("10.0.0.1", 6443),))))
+    for confirmed in (frozenset(), frozenset({"alpha"})):
+        guard = Guard(ShrinkLimit(), confirmed, OF_APIS)
+        held = receive(["alpha"], {"alpha": "a" * 64}, inbox, accepted, guard)["alpha"]
+        assert (held.origin, held.reason) == ("held back", NONE_LEFT)
