@@ -19,6 +19,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from ports import free_port
 
 NAME = "kubernetes.default.svc"
 
@@ -63,7 +64,9 @@ class ApiServer:
     """Answers GETs with its name, /readyz with ``readyz``, and /watch with its name again for each ``tick``."""
 
     def __init__(self, name: str, context: ssl.SSLContext, port: int = 0) -> None:
-        self.name, self.readyz, self.asked = name, 200, 0
+        self.readyz, self.asked = 200, 0
+        # Nobody else gets it when this server has been killed.
+        self.port = port or free_port()
         self._tick = threading.Condition()
         server = self
 
@@ -104,8 +107,7 @@ class ApiServer:
                 """Who is refused or goes away is no error."""
 
         self.connections: list[ssl.SSLSocket] = []
-        self._server = Server(("127.0.0.1", port), Handler)
-        self.port = self._server.server_address[1]
+        self._server = Server(("127.0.0.1", self.port), Handler)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def tick(self) -> None:

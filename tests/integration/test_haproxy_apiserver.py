@@ -24,6 +24,7 @@ from ansible_collections.northgate.edge.plugins.module_utils._haproxy.api import
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.api_info import apis
 from ansible_collections.northgate.edge.plugins.module_utils._module.sync import converge
 
+
 class Edge:
     """A router that serves APIs, and its clients."""
 
@@ -99,13 +100,13 @@ def test_no_get_fails_while_one_of_two_servers_is_killed_and_comes_back(edge, se
     first = edge.bring(alpha={"servers": seeds(a, b), "ca": authority.pem})
     assert first.reload_reason == "haproxy has not loaded API servers yet"
     wait(lambda: edge.states() == {a.port: "up", b.port: "up"} and a.asked > 1 and b.asked > 1, "health checks")
-    assert {edge.get() for _ in range(8)} == {"a", "b"}
+    assert {edge.get() for number in range(8)} == {"a", "b"}
     a.kill()
-    assert {edge.get() for _ in range(40)} == {"b"}
+    assert {edge.get() for number in range(40)} == {"b"}
     wait(lambda: edge.states()[a.port] == "down", "the dead server to be noticed")
     a = servers("a", port=a.port)
     wait(lambda: edge.states()[a.port] == "up", "the server to be back")
-    assert {edge.get() for _ in range(8)} == {"a", "b"}
+    assert {edge.get() for number in range(8)} == {"a", "b"}
     assert not edge.bring(alpha={"servers": seeds(a, b), "ca": authority.pem}).plan
 
 
@@ -119,13 +120,13 @@ def test_a_watch_survives_servers_that_come_and_go_without_a_reload(edge, server
 
     outcome = edge.bring(alpha=options, observed={"alpha": [a.port, b.port, c.port]})
     assert outcome.reload_reason == "" and len([s for s in outcome.plan.steps if str(s).startswith("add server")]) == 4
-    others = [edge.watch() for _ in range(3)]
+    others = [edge.watch() for number in range(3)]
     assert sorted(other.readline() for other in others) == [b"a\n", b"b\n", b"c\n"], "those with the fewest connections come first"
     for other in others:
         other.close()
     wait(lambda: [server.tick() for server in (a, b, c)] and edge.connections() == 1, "the other watches to end")
     edge.bring(alpha=options, observed={"alpha": [b.port, c.port]})
-    assert {edge.get() for _ in range(9)} == {"b", "c"}
+    assert {edge.get() for number in range(9)} == {"b", "c"}
     assert edge.states()[a.port] == "drain"
     wait(lambda: edge.connections() == 1, "what was asked of b to end")
     edge.bring(alpha=options, observed={"alpha": [c.port]})
@@ -152,7 +153,7 @@ def test_a_server_that_leaves_and_comes_back_keeps_its_watch(edge, servers, auth
     edge.bring(alpha=options, observed={"alpha": [b.port]})
     outcome = edge.bring(alpha=options, observed={"alpha": [a.port, b.port]})
     assert f"enable server ng_api_alpha/alpha_127.0.0.1_{a.port}" in map(str, outcome.plan.steps)
-    others = [edge.watch() for _ in range(3)]
+    others = [edge.watch() for number in range(3)]
     assert {other.readline() for other in others} == {b"a\n", b"b\n"}
     a.tick()
     assert watch.readline() == b"a\n"
@@ -161,19 +162,19 @@ def test_a_server_that_leaves_and_comes_back_keeps_its_watch(edge, servers, auth
 def test_a_server_that_is_not_ready_is_out_with_its_watches_and_the_last_one_stays_in(edge, servers, authority, wait):
     a, b = servers("a"), servers("b")
     edge.bring(alpha={"servers": seeds(a, b), "ca": authority.pem})
-    watches = [edge.watch() for _ in range(2)]
+    watches = [edge.watch() for number in range(2)]
     by_name = {watch.readline(): watch for watch in watches}
     a.readyz = 500
     wait(lambda: edge.states()[a.port] == "down", "the server to be out")
     assert by_name[b"a\n"].readline() == b""
-    assert {edge.get() for _ in range(8)} == {"b"}
+    assert {edge.get() for number in range(8)} == {"b"}
     b.readyz = 500
     wait(lambda: edge.states()[b.port] == "down", "the other to be out, too")
     assert edge.adapter.down() == {"alpha": (sorted(seeds(a, b)), True)}
-    assert {edge.get() for _ in range(8)} == {"a", "b"}
+    assert {edge.get() for number in range(8)} == {"a", "b"}
     b.readyz = 200
     wait(lambda: edge.states()[b.port] == "up", "the other to be back")
-    assert {edge.get() for _ in range(8)} == {"b"}
+    assert {edge.get() for number in range(8)} == {"b"}
     assert edge.adapter.down() == {"alpha": (seeds(a), False)}
 
 
@@ -185,7 +186,7 @@ def test_servers_are_verified_by_authority_and_name(edge, servers, authority, tm
     all_of_them = {"servers": seeds(a, wrong_name, foreign), "ca": authority.pem}
     edge.bring(alpha=all_of_them)
     wait(lambda: edge.states() == {a.port: "up", wrong_name.port: "down", foreign.port: "down"}, "verification")
-    assert {edge.get() for _ in range(6)} == {"a"}
+    assert {edge.get() for number in range(6)} == {"a"}
     edge.bring(alpha={**all_of_them, "server_name": "other.example"})
     wait(lambda: edge.states() == {a.port: "down", wrong_name.port: "up", foreign.port: "down"}, "verification of another name")
     edge.bring(alpha={**all_of_them, "verify": False})

@@ -183,7 +183,8 @@ def api_state(options: t.Mapping[str, ApiOptions], snapshots: t.Mapping[str, Sna
         snapshot = snapshots.get(cluster, Snapshot(cluster))
         observed = _observed(snapshot)
         skipped = [server for server in observed if loops(server)]
-        quarantined += [*snapshot.quarantined, *(Quarantined(cluster, SOURCE, "endpoints", f"{server} is an address of this frontend itself") for server in skipped)]
+        quarantined += snapshot.quarantined
+        quarantined += [Quarantined(cluster, SOURCE, "endpoints", f"{server} is an address of this frontend itself") for server in skipped]
         servers = tuple(server for server in observed if server not in skipped)
         if not servers and (seed := next(filter(loops, chosen.seeds), None)):
             raise InvalidValue(f"api.{cluster}.servers", f"{seed} is an address of this frontend itself")
@@ -199,7 +200,8 @@ def _observed(snapshot: Snapshot) -> tuple[Socket, ...]:
 
 def _seeds(cluster: str, options: ApiOptions) -> tuple[Socket, ...]:
     if not options.seeds:
-        raise InvalidValue(f"api.{cluster}.servers", "is missing: no API server of this cluster was ever observed, so name one at least, such as 192.0.2.21:6443")
+        cause = "is missing: no API server of this cluster was ever observed, so name one at least, such as 192.0.2.21:6443"
+        raise InvalidValue(f"api.{cluster}.servers", cause)
     return options.seeds
 
 

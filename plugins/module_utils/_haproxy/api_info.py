@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from . import parse
-from .api_layout import API, BACKEND, CONFIG, FINGERPRINT, UNCHECKED
+from .api_layout import API, BACKEND, CONFIG, FINGERPRINT, UNCHECKED, is_api
 from .api_planning import sections
 from .files import Store
 from .runtime import Runtime, Unreachable
@@ -22,16 +22,16 @@ def apis(config_dir: str, socket: str) -> list[dict[str, t.Any]]:
     """By cluster: where its API is served, for whom, and by which servers. Raises OSError, ConvergeError."""
     text = Store(config_dir, API).read().get(CONFIG, "")
     servers: t.Mapping[str, t.Mapping[str, t.Any]] = parse.server_lines(text)
-    connections: dict[str, dict[str, parse.Health]] = {}
+    health: dict[str, dict[str, parse.Health]] = {}
     runtime = Runtime(socket)
     try:
         if any(name.startswith(FINGERPRINT) for name in runtime.backends()):
             servers = runtime.servers()
-            connections = {head: runtime.health(head) for head in map(_name, sections(text)) if head.startswith(BACKEND)}
+            health = {name: runtime.health(name) for name in map(_name, sections(text)) if is_api(name)}
     except Unreachable:
         pass
     return [
-        {"cluster": cluster, "backend": BACKEND + cluster, **of, "servers": _servers(servers.get(BACKEND + cluster, {}), connections.get(BACKEND + cluster, {}))}
+        {"cluster": cluster, "backend": (name := BACKEND + cluster), **of, "servers": _servers(servers.get(name, {}), health.get(name, {}))}
         for cluster, of in sorted(_frontends(text).items())
     ]
 
@@ -43,7 +43,7 @@ def _name(head: str) -> str:
 def _frontends(text: str) -> dict[str, dict[str, list[str]]]:
     """Binds, server names and allowed networks by cluster, from the text of our configuration."""
     found: dict[str, dict[str, list[str]]] = {}
-    for head, lines in sections(text).items():
+    for lines in sections(text).values():
         binds = [line.split()[1] for line in lines if line.startswith("bind ")]
         for cluster in [match[1] for match in map(_TO.match, lines) if match]:
             of = found.setdefault(cluster, {"bind": [], "names": [], "allow": []})

@@ -27,7 +27,7 @@ UNCHECKED = "_unchecked"
 # haproxy takes 64 words and 2,047 characters a line; a name may have 253.
 _A_LINE = 7
 
-# A server that stops answering is out after two to five seconds. Its connections are closed then: their clients would wait for long.
+# A server that stops answering is out after one to five seconds. Its connections are closed then: their clients would wait for long.
 _CHECK = "check check-ssl inter 1s fastinter 500ms downinter 1s fall 2 rise 2 on-marked-down shutdown-sessions"
 # Watches and shells are silent for hours. Who is gone is noticed by TCP: after 25 s for a server, 90 s for a client.
 _IDLE = "24h"
@@ -39,7 +39,9 @@ _CLIENTS = f"""\
     clitcpka-intvl 10s
     clitcpka-cnt 3
 """
+# A connection that is refused or not answered waits for this long before it goes to another server.
 _SERVERS = f"""\
+    timeout connect 500ms
     balance leastconn
     option allbackups
     option log-health-checks

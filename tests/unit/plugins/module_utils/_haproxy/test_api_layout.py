@@ -35,7 +35,7 @@ def wanted(observed=(), **apis):
 def loaded(of):
     """What haproxy runs after it has read the files."""
     servers = {b: {n: RunningServer(x.address, x.port, x.weight, False) for n, x in named.items()} for b, named in of.layout.servers.items()}
-    backends = {name for name in of.layout.servers} | {of.layout.fingerprint, "theirs"}
+    backends = {*of.layout.servers, of.layout.fingerprint, "theirs"}
     return ApiRunning(frozenset(backends), servers)
 
 
@@ -84,7 +84,8 @@ def test_lines_are_as_long_as_haproxy_takes_them():
 
 def test_health_and_verification_are_the_operators():
     without = section(wanted(alpha={"health": "tls", "verify": False}), "backend ng_api_alpha")
-    assert not [line for line in without if "httpchk" in line or "http-check" in line or "ca-file" in line] and wanted(alpha={"verify": False}).layout.pems == {}
+    assert not [line for line in without if "httpchk" in line or "http-check" in line or "ca-file" in line]
+    assert wanted(alpha={"verify": False}).layout.pems == {}
     usual = section(wanted(alpha={"server_name": "api.example"}), "backend ng_api_alpha")
     assert "http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host api.example" in usual
 
