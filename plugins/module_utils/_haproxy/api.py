@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+
 from .._core.api_servers import ApiState, Socket
 from .._core.errors import ConvergeError, InvalidValue
 from .._core.plan import Plan
@@ -31,15 +33,12 @@ class ApiAdapter(Adapter):
     def _check_binds(self, state: ApiState) -> None:
         """haproxy would bind an address twice without a word, and clients would meet one frontend or the other by chance."""
         binds = {str(bind): cluster for cluster, one in state.clusters.items() for bind in one.options.binds}
-        for path in configuration_files(self._config_dir, {}) if binds else []:
-            if path.endswith(f"/{API.entry}"):
-                continue
-            try:
-                with open(path, encoding="utf-8", errors="replace") as file:
-                    taken = binds.keys() & _binds(file.read())
-            except FileNotFoundError:
-                continue
-            for bind in sorted(taken):
+        try:
+            paths = configuration_files(self._config_dir, {})
+        except ConvergeError:
+            return  # haproxy is not installed yet. In check mode that is no error.
+        for path in paths:
+            for bind in sorted(binds.keys() & _bound_in(path)):
                 raise ConvergeError(f"api.{binds[bind]}.bind: {bind} is bound in {path} already", "Give one of them another address or port")
 
     def _texts(self, layout: ApiLayout, directory: str) -> dict[str, str]:
@@ -74,6 +73,16 @@ class ApiAdapter(Adapter):
             if failing:
                 found[backend.removeprefix(api_layout.BACKEND)] = (sorted(failing), len(failing) == len(checked))
         return found
+
+
+def _bound_in(path: str) -> set[str]:
+    if os.path.basename(path) == API.entry:
+        return set()
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return _binds(file.read())
+    except FileNotFoundError:
+        return set()
 
 
 def _binds(configuration: str) -> set[str]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ansible_collections.northgate.edge.plugins.module_utils._core.api_servers import api_state, parse_all
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Endpoint, Snapshot
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy import steps as s
-from ansible_collections.northgate.edge.plugins.module_utils._haproxy.api import _binds
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.api import ApiAdapter, _binds
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.api_layout import CONFIG, is_api, layout, render
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.api_planning import ApiCurrent, ApiRunning, ApiWanted, plan
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.parse import RunningServer, health, server_lines
@@ -121,6 +121,13 @@ def test_nothing_is_planned_where_nothing_is_served_and_what_was_served_goes():
     assert not plan(replace(NOTHING, running=ApiRunning(frozenset(), {})), wanted())
     gone = plan(as_if(wanted(alpha={})), wanted())
     assert gone.reload_reason == "changed: backend ng_api_alpha, frontend ng_apis_alpha" and "ng_api_alpha" not in gone.files[0].after
+
+
+def test_before_haproxy_is_installed_a_plan_says_what_a_run_will_write(tmp_path):
+    state = api_state(parse_all({"alpha": {"bind": ["192.0.2.50:6443"], "servers": ["10.0.0.9:6443"], "ca": PEM}}, ["alpha"]), {})
+    adapter = ApiAdapter(str(tmp_path), str(tmp_path / "none"), str(tmp_path / "none"))
+    found = adapter.plan(adapter.read(), adapter.wanted(state))
+    assert [file.name for file in found.files] == [CONFIG] and list(map(str, found.steps)) == [f"store certificate {next(iter(wanted(alpha={}).layout.pems))}"]
 
 
 PORTS = st.sets(st.integers(1, 4), min_size=1)
