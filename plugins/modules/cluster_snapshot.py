@@ -19,6 +19,8 @@ description:
     Routers serve it on from what they accepted last.
   - Runs on the controller. The file of a cluster that did not change does not change.
   - Beside it is C(CLUSTER.status.json) with the addresses in the status of its ingresses, for M(northgate.edge.ingress_status).
+  - And C(CLUSTER.api.json), a snapshot of its API servers (EndpointSlice C(default/kubernetes)) and of the authority in the kubeconfig, for
+    M(northgate.edge.haproxy_apiserver).
   - Of clusters for which O(pools) has addresses, Services of type C(LoadBalancer) and nodes are read, too, and C(CLUSTER.services.json) is
     written with the status of these Services, and of others whose status still holds addresses.
 extends_documentation_fragment:
@@ -138,6 +140,9 @@ clusters:
     nodes:
       description: How many nodes may get their traffic.
       type: int
+    api_servers:
+      description: How many API servers the cluster has.
+      type: int
     quarantined:
       description: What was skipped, each with object, field and cause.
       type: list
@@ -152,6 +157,7 @@ clusters:
       certificates: 9
       services: 4
       nodes: 3
+      api_servers: 3
       quarantined: []
     beta:
       observed: false
@@ -162,6 +168,7 @@ clusters:
       certificates: 0
       services: 0
       nodes: 0
+      api_servers: 0
       quarantined: []
 """
 
@@ -180,7 +187,7 @@ from ansible_collections.northgate.edge.plugins.module_utils._kubernetes.sources
 
 # The result names all that was skipped; warnings are for who reads along.
 MOST_WARNINGS = 20
-COUNTED = ("ingresses", "routes", "pools", "certificates", "services", "nodes")
+COUNTED = ("ingresses", "routes", "pools", "certificates", "services", "nodes", "api_servers")
 
 
 def update(path, after, check_mode):
@@ -222,6 +229,7 @@ def told(result):
         "certificates": len(snapshot.certificates),
         "services": len(snapshot.services),
         "nodes": len(snapshot.nodes),
+        "api_servers": len(result.api.api_servers),
         "quarantined": [str(skipped) for skipped in snapshot.quarantined],
     }
 
@@ -248,16 +256,18 @@ def main():
         sources = [ClusterSource.parse(name, options, pools) for name, options in sorted(module.params["clusters"].items())]
         for name, result in observe_all(sources, module.params["timeout"], module.params["page_size"]).items():
             observed = not isinstance(result, NotObserved)
-            after = codec.dump(result.snapshot) if observed else b""
             base = os.path.join(module.params["path"], name)
-            before = update(base + ".json", after, module.check_mode)
             # For ingress_status and service_addresses, in the same run.
             update(base + ".status.json", status.dump(result.statuses) if observed else b"", module.check_mode)
             update(base + ".services.json", result.services.dump() if observed and result.services else b"", module.check_mode)
-            if before != after:
-                changed = True
-                if module._diff:
-                    diff.append({"before_header": name, "after_header": name, "before": shown(before, name), "after": shown(after, name)})
+            for suffix, snapshot in ((".json", observed and result.snapshot), (".api.json", observed and result.api)):
+                after = codec.dump(snapshot) if snapshot else b""
+                before = update(base + suffix, after, module.check_mode)
+                if before != after:
+                    changed = True
+                    if module._diff:
+                        header = name + suffix.removesuffix(".json")
+                        diff.append({"before_header": header, "after_header": header, "before": shown(before, name), "after": shown(after, name)})
             clusters[name] = told(result)
             if not observed:
                 module.warn("cluster %s is not observed: %s" % (name, result))

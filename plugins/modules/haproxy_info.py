@@ -23,8 +23,8 @@ options:
     description: What to read.
     type: list
     elements: str
-    choices: [routes, backends, certificates, process, clusters]
-    default: [routes, backends, certificates, process, clusters]
+    choices: [routes, backends, certificates, process, clusters, apis]
+    default: [routes, backends, certificates, process, clusters, apis]
   state_dir:
     description: Directory on the router for what it remembers between runs.
     type: path
@@ -38,6 +38,7 @@ attributes:
     description: Nothing changes.
 seealso:
   - module: northgate.edge.haproxy_ingress
+  - module: northgate.edge.haproxy_apiserver
 author:
   - northgate.edge contributors (@northgate-edge)
 """
@@ -140,6 +141,27 @@ clusters:
   returned: O(gather) has V(clusters)
   sample:
     alpha: {"accepted": "2026-01-01T12:00:00Z", "age": 41, "ingresses": 12, "error": ""}
+apis:
+  description:
+    - The Kubernetes APIs that are served, each with its API servers. C(names) matter where clusters share a bind; an empty C(allow) is everybody.
+    - C(state) is as that of RV(backends), where C(drain) keeps what connections it has. C(check) is what the last health check said. Without a
+      running haproxy C(state) is C(unknown) and C(check) empty.
+  type: list
+  elements: dict
+  returned: O(gather) has V(apis)
+  sample:
+    - cluster: alpha
+      backend: ng_api_alpha
+      bind: ["192.0.2.50:6443"]
+      names: []
+      allow: ["192.0.2.0/24"]
+      servers:
+        - name: alpha_192.0.2.21_6443
+          address: 192.0.2.21
+          port: 6443
+          state: down
+          check: L7STS 500 HTTP status check returned code <500>
+          connections: 0
 """
 
 import time
@@ -148,11 +170,12 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.northgate.edge.plugins.module_utils._core import codec
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import NorthgateError, SnapshotError
+from ansible_collections.northgate.edge.plugins.module_utils._haproxy.api_info import apis
 from ansible_collections.northgate.edge.plugins.module_utils._haproxy.info import Info, stamp
 from ansible_collections.northgate.edge.plugins.module_utils._module import arguments
 from ansible_collections.northgate.edge.plugins.module_utils._module.memory import Accepted
 
-SUBSETS = ["routes", "backends", "certificates", "process", "clusters"]
+SUBSETS = ["routes", "backends", "certificates", "process", "clusters", "apis"]
 
 
 def remembered(accepted):
@@ -182,6 +205,8 @@ def gather(params):
         shown["process"] = info.process()
     if "clusters" in wanted:
         shown["clusters"] = remembered(Accepted(params["state_dir"], "haproxy_ingress"))
+    if "apis" in wanted:
+        shown["apis"] = apis(params["config_dir"], params["socket"])
     return shown
 
 

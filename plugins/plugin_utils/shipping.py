@@ -31,15 +31,18 @@ class ShippingAction(ActionBase):
     """Runs the module of the same name with the documents of its task."""
 
     TRANSFERS_FILES = True
+    # What follows the cluster in the name of a snapshot's file.
+    SNAPSHOT = ".json"
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
         try:
-            documents, contents = self._documents(self._task.args)
+            own = self._arguments(self._task.args)
+            documents, contents = self._documents(own)
             last = self._last(task_vars or {})
             shipped = _shipped(last)
             new = {digest: data for digest, data in contents.items() if shipped and digest not in shipped}
-            arguments = {**self._task.args, "_documents": documents, "_uploads": self._upload(new)}
+            arguments = {**own, "_documents": documents, "_uploads": self._upload(new)}
             result = self._execute_module(module_args=arguments, task_vars=task_vars)
             missing = result.pop("_missing", None)
             if missing:
@@ -52,6 +55,10 @@ class ShippingAction(ActionBase):
             return result
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
+
+    def _arguments(self, given: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The options of the module, from those of the task."""
+        return given
 
     def _last(self, task_vars: dict[str, t.Any]) -> str:
         """The file on the controller that says which documents the last run of this module shipped, for this host and state_dir."""
@@ -69,7 +76,7 @@ class ShippingAction(ActionBase):
 
         documents: dict[str, t.Any] = {"snapshots": {}}
         for cluster in arguments.get("clusters") or []:
-            path = os.path.join(_path(arguments.get("snapshots")), f"{cluster}.json")
+            path = os.path.join(_path(arguments.get("snapshots")), f"{cluster}{self.SNAPSHOT}")
             if os.path.exists(path):
                 documents["snapshots"][cluster] = add(_read(path))
         if arguments.get("certificates"):
@@ -95,6 +102,14 @@ class ShippingAction(ActionBase):
 
 def _path(value: t.Any) -> str:
     return os.path.expanduser(str(value))
+
+
+def local_text(path: str, option: str) -> str:
+    """The text of a file of the controller that ``option`` names."""
+    try:
+        return _read(_path(path)).decode("utf-8", "replace")
+    except AnsibleActionFail as error:
+        raise AnsibleActionFail(f"{option}: {error}") from error
 
 
 def _shipped(last: str) -> set[str]:

@@ -284,10 +284,12 @@ def _no_proxy() -> None:
 
 
 class KubernetesAPI:
-    """An API server without controllers or nodes: objects are what the tests write."""
+    """An API server without controllers or nodes: objects are what the tests write. One for each of the addresses that it is told to have."""
 
-    def __init__(self, root: Path, programs: Path) -> None:
+    def __init__(self, root: Path, programs: Path, addresses: t.Sequence[str] = ("127.0.0.1",), certificate: Path | None = None) -> None:
         self.root = root
+        self._addresses = addresses
+        self._certificate = certificate
         self._programs = programs
         self._processes: list[subprocess.Popen[bytes]] = []
         self.port = free_port()
@@ -305,19 +307,24 @@ class KubernetesAPI:
         )
         (self.root / "service-account.key").write_bytes(key)
         (self.root / "tokens").write_text('admin-token,admin,1,"system:masters"\nnobody-token,nobody,2\n')
-        self._spawn(
-            "kube-apiserver", f"--etcd-servers={client}", f"--cert-dir={self.root}", f"--secure-port={self.port}",
-            "--bind-address=127.0.0.1", f"--service-account-key-file={self.root}/service-account.key",
-            f"--service-account-signing-key-file={self.root}/service-account.key",
-            "--service-account-issuer=https://kubernetes.default.svc", f"--token-auth-file={self.root}/tokens",
-            "--service-cluster-ip-range=10.0.0.0/24,fd10::/112", "--authorization-mode=RBAC",
-        )  # fmt: skip
+        own = [f"--tls-cert-file={self._certificate}", f"--tls-private-key-file={self._certificate}"] if self._certificate else []
+        self.servers = [
+            self._spawn(
+                "kube-apiserver", f"--etcd-servers={client}", f"--cert-dir={self.root}", f"--secure-port={self.port}",
+                f"--bind-address={address}", f"--service-account-key-file={self.root}/service-account.key",
+                f"--service-account-signing-key-file={self.root}/service-account.key",
+                "--service-account-issuer=https://kubernetes.default.svc", f"--token-auth-file={self.root}/tokens",
+                "--service-cluster-ip-range=10.0.0.0/24,fd10::/112", "--authorization-mode=RBAC", *own,
+            )
+            for address in self._addresses
+        ]  # fmt: skip
         self.kubeconfig.write_text(self.kubeconfig_for("admin-token"))
         wait_for(self._ready, "the API server", 90)
 
-    def kubeconfig_for(self, token: str) -> str:
-        """A kubeconfig (JSON is YAML) for the user of ``token``."""
-        cluster = {"server": f"https://127.0.0.1:{self.port}", "certificate-authority": f"{self.root}/apiserver.crt"}
+    def kubeconfig_for(self, token: str, **cluster: str) -> str:
+        """A kubeconfig (JSON is YAML) for the user of ``token``. ``cluster`` says what else than usual is in the entry of the cluster."""
+        known = {"server": f"https://{self._addresses[0]}:{self.port}", "certificate-authority": f"{self.root}/apiserver.crt"}
+        cluster = {**known, **{key.replace("_", "-"): value for key, value in cluster.items()}}
         return json.dumps(
             {
                 "apiVersion": "v1",
@@ -329,10 +336,11 @@ class KubernetesAPI:
             }
         )
 
-    def _spawn(self, name: str, *arguments: str) -> None:
-        with open(self.root / f"{name}.log", "wb") as log:
+    def _spawn(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with open(self.root / f"{name}-{len(self._processes)}.log", "wb") as log:
             command = [str(binaries.path(self._programs, name)), *arguments]
             self._processes.append(subprocess.Popen(command, cwd=self.root, stdout=log, stderr=log))
+        return self._processes[-1]
 
     def _ready(self) -> bool:
         for process in self._processes:
@@ -354,6 +362,12 @@ class KubernetesAPI:
         for process in reversed(self._processes):
             process.terminate()
             process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def kubernetes_api() -> type[KubernetesAPI]:
+    """See KubernetesAPI."""
+    return KubernetesAPI
 
 
 @pytest.fixture(scope="session")

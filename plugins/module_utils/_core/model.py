@@ -218,7 +218,8 @@ class Quarantined:
 class Snapshot:
     """What one cluster wants from its routers at one moment. ``default_pool`` answers what no ingress matches.
 
-    ``services`` are those of type LoadBalancer, ``nodes`` those that may get their traffic.
+    ``services`` are those of type LoadBalancer, ``nodes`` those that may get their traffic. ``api_servers`` and the PEM text
+    ``api_authority``, which vouches for them, are in a snapshot of their own: what serves them needs nothing else.
     """
 
     cluster: str
@@ -229,8 +230,13 @@ class Snapshot:
     services: tuple[Service, ...] = ()
     nodes: tuple[Node, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
+    api_servers: tuple[Endpoint, ...] = ()
+    api_authority: str = ""
 
     def __post_init__(self) -> None:
         syntax.dns_label(self.cluster, "cluster")
+        # It becomes a file of haproxy's.
+        if self.api_authority and not syntax.is_pem(self.api_authority):
+            raise InvalidValue("api_authority", "is no sequence of PEM blocks without blank lines")
         if self.default_pool:
             syntax.pool_name(self.default_pool, "default_pool")

@@ -14,7 +14,10 @@ from .model import Snapshot
 # What there is to lose, by who serves it.
 OF_INGRESSES = ("routes", "servers", "certificates")
 OF_SERVICES = ("services",)
-KINDS = OF_INGRESSES + OF_SERVICES
+OF_APIS = ("API servers",)
+KINDS = OF_INGRESSES + OF_SERVICES + OF_APIS
+# A cluster that answers has at least one API server.
+NONE_LEFT = "it names no API server any more"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ def counts(snapshot: Snapshot) -> dict[str, int]:
         "servers": sum(e.serving for pool in snapshot.pools for e in pool.endpoints),
         "certificates": len(snapshot.certificates),
         "services": sum(len(service.ports) * len(service.addresses) for service in snapshot.services),
+        "API servers": len(snapshot.api_servers),
     }
 
 
@@ -44,3 +48,8 @@ def shrinks(before: Snapshot, after: Snapshot, limit: ShrinkLimit, kinds: t.Coll
         if lost >= limit.least and lost * 100 > had[kind] * limit.share:
             gone.append(f"{had[kind]} {kind} become {has[kind]}")
     return ", ".join(gone)
+
+
+def nothing_left(before: Snapshot, after: Snapshot, kinds: t.Collection[str]) -> str:
+    """Why ``after`` can't be meant, whoever confirms it; "" when it can."""
+    return NONE_LEFT if "API servers" in kinds and before.api_servers and not after.api_servers else ""

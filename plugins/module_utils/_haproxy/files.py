@@ -22,32 +22,45 @@ from .layout import CONFIG, FILES
 _KEPT = 2
 
 
-class Store:
-    """The files below ``config_dir`` (/etc/haproxy) that are ours."""
+class Place(t.NamedTuple):
+    """Where one module keeps its files: a ``directory`` below haproxy's, and an ``entry`` of conf.d that leads to ``config``, one of ``files``."""
 
-    def __init__(self, config_dir: str) -> None:
-        self.root = os.path.join(config_dir, "northgate")
+    directory: str
+    entry: str
+    config: str
+    files: tuple[str, ...]
+
+
+INGRESS = Place("northgate", "50-northgate-ingress.cfg", CONFIG, FILES)
+
+
+class Store:
+    """The files below ``config_dir`` (/etc/haproxy) that are a module's."""
+
+    def __init__(self, config_dir: str, place: Place = INGRESS) -> None:
+        self.place = place
+        self.root = os.path.join(config_dir, place.directory)
         self.certificates = os.path.join(self.root, "certs")
         self.current = os.path.join(self.root, "current")
         self._generations = os.path.join(self.root, "generations")
-        self._entry = os.path.join(config_dir, "conf.d", "50-northgate-ingress.cfg")
+        self._entry = os.path.join(config_dir, "conf.d", place.entry)
 
     def read(self) -> dict[str, str]:
         """The live generation's texts by name; a file that does not exist is left out."""
         texts = {}
-        for name in FILES:
+        for name in self.place.files:
             try:
                 with open(os.path.join(self.current, name), encoding="utf-8", errors="replace", newline="") as file:
                     texts[name] = file.read()
             except FileNotFoundError:
                 continue
         if not self._linked():
-            texts.pop(CONFIG, None)
+            texts.pop(self.place.config, None)
         return texts
 
     def _linked(self) -> bool:
         return os.path.islink(self._entry) and os.path.realpath(self._entry) == os.path.realpath(
-            os.path.join(self.current, CONFIG)
+            os.path.join(self.current, self.place.config)
         )
 
     def certificate_names(self) -> frozenset[str]:
@@ -92,7 +105,7 @@ class Store:
         _link(os.path.relpath(generation, self.root), self.current)
         if not self._linked():
             os.makedirs(os.path.dirname(self._entry), exist_ok=True)
-            _link(os.path.relpath(os.path.join(self.current, CONFIG), os.path.dirname(self._entry)), self._entry)
+            _link(os.path.relpath(os.path.join(self.current, self.place.config), os.path.dirname(self._entry)), self._entry)
 
     def back_to(self, generation: str | None) -> None:
         """Undoes go_live: back to the generation before, or to none at all."""

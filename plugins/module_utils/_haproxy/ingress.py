@@ -7,32 +7,22 @@
 from __future__ import annotations
 
 import os
-import shutil
-import time
 
 from .._core.desired import IngressState
-from .._core.errors import ConvergeError
 from .._core.plan import Plan
 from . import layout as layouts
+from .adapter import Adapter
 from .options import CERTIFICATES, MAPS, Options
-from .files import Store
-from .layout import BACKENDS, CONFIG, Known, Layout
-from .master import Master, check, configuration_arguments
+from .files import INGRESS
+from .layout import BACKENDS, Known, Layout
 from .planning import Current, Running, Wanted, ours, plan
-from .runtime import Refused, Runtime, Unreachable
-from .steps import DiscardCertificate, Reload, StoreCertificate
-
-OLDEST = (2, 6)
 
 
-class IngressAdapter:
+class IngressAdapter(Adapter):
     """haproxy on this host. ``config_dir`` is /etc/haproxy; the two sockets are the worker's and the master's."""
 
     def __init__(self, config_dir: str, socket: str, master_socket: str) -> None:
-        self._config_dir = config_dir
-        self._store = Store(config_dir)
-        self._runtime = Runtime(socket)
-        self._master = Master(master_socket)
+        super().__init__(INGRESS, config_dir, socket, master_socket)
 
     def wanted(self, current: Current, state: IngressState, options: Options) -> Wanted:
         """The desired state in haproxy's terms, which keeps what it can of ``current``."""
@@ -47,15 +37,8 @@ class IngressAdapter:
         return Current(self._store.read(), self._store.certificate_names(), self._running())
 
     def _running(self) -> Running | None:
-        try:
-            version = self._runtime.version()
-        except Unreachable:
+        if not self._answers():
             return None
-        if version < OLDEST:
-            raise ConvergeError(
-                "haproxy {}.{} runs here, and {}.{} is the oldest that can be converged".format(*version, *OLDEST),
-                "Install a newer one, or restart it where one is installed already",
-            )
         listed = self._runtime.certificate_list(os.path.join(self._store.current, CERTIFICATES))
         return Running(
             backends=self._runtime.backends(),
@@ -66,98 +49,6 @@ class IngressAdapter:
 
     def plan(self, current: Current, wanted: Wanted) -> Plan:
         return plan(current, wanted)
-
-    def apply(self, steps: Plan, wanted: Wanted) -> str:
-        """Does what the plan says: the disk first, so that a restart gives the same state.
-
-        Returns the reason of the reload, if there was one: a run-time change that haproxy
-        refuses is made by a reload instead.
-        """
-        try:
-            return self._apply(steps, wanted)
-        except OSError as error:
-            raise ConvergeError(
-                f"{error.filename or self._store.root} can't be written: {error.strerror}",
-                "What is live stays live; free space or mend the file system, and run again",
-            ) from error
-
-    def _apply(self, steps: Plan, wanted: Wanted) -> str:
-        for step in steps.steps:
-            if isinstance(step, StoreCertificate):
-                self._store.write_certificate(step.name, wanted.layout.pems[step.name])
-        before = self._store.live()
-        if steps.files:
-            self._check(wanted.layout)
-            self._store.go_live(self._store.write_generation(wanted.files))
-        reason = steps.reload_reason or self._change_running(steps)
-        if reason:
-            self._reload(reason, wanted.layout, before if steps.files else self._store.live())
-        self._store.remove_certificates(s.name for s in steps.steps if isinstance(s, DiscardCertificate))
-        if steps.files:
-            self._store.prune()
-        return reason
-
-    def _check(self, layout: Layout) -> None:
-        """haproxy's own opinion on a candidate, before anything live changes."""
-        candidate = os.path.join(self._store.root, "candidate")
-        try:
-            self._store.write_texts(candidate, self._texts(layout, candidate))
-            check(configuration_arguments(self._config_dir, os.path.join(candidate, CONFIG)))
-        finally:
-            shutil.rmtree(candidate, ignore_errors=True)
-
-    def _change_running(self, steps: Plan) -> str:
-        """The changes that need no reload; the reason for one when haproxy refuses a change."""
-        try:
-            for step in steps.steps:
-                if not isinstance(step, (StoreCertificate, DiscardCertificate, Reload)):
-                    step.run(self._runtime)  # type: ignore[attr-defined]
-        except Refused as error:
-            return f"a change at run time failed: {error.message}"
-        return ""
-
-    def _reload(self, reason: str, layout: Layout, before: str | None) -> None:
-        """Reloads, and asks the new worker what it has loaded; the files of before come back when that is not ours."""
-        reloaded = False
-        try:
-            self._master.reload()
-            reloaded = True
-            self._await({layout.fingerprint, *layout.loads})
-        except ConvergeError as error:
-            self._store.back_to(before)
-            if reloaded:
-                self._master.reload()
-            raise ConvergeError(
-                f"{error.message}; the files of before are back and haproxy serves with them. Reload reason: {reason}",
-                error.hint,
-            ) from error
-
-    def _await(self, backends: set[str], timeout: float = 30.0) -> None:
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                if backends <= self._runtime.backends():
-                    return
-            except Unreachable:  # The new worker takes the socket over.
-                pass
-            if time.monotonic() > deadline:
-                raise ConvergeError(
-                    f"the new worker of haproxy has not loaded our configuration within {timeout:g} s",
-                    "Does the unit read conf.d? systemctl cat haproxy; the role haproxy makes it so",
-                )
-            time.sleep(0.05)
-
-    def verify(self, current: Current, wanted: Wanted) -> None:
-        """Raises ConvergeError that names what is not as it should be."""
-        if current.running is None:
-            raise ConvergeError(
-                f"haproxy does not answer on {self._runtime.path}; the files are right and serve from its next start",
-                "Start it: systemctl start haproxy",
-            )
-        left = plan(current, wanted)
-        if left:
-            named = [str(step) for step in left.steps] + [f"change {file.name}" for file in left.files]
-            raise ConvergeError(f"haproxy is not as planned after the run: {'; '.join(named[:5])}", "Run it again")
 
     def forget_former(self) -> None:
         """Removes what was live before: it may be of clusters that are none of this router's business any more."""

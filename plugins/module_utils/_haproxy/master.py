@@ -31,17 +31,20 @@ def check(arguments: list[str], timeout: float = 120.0) -> None:
         raise ConvergeError(f"haproxy refuses the candidate configuration, nothing was changed: {alerts[0][:1000]}")
 
 
-def configuration_arguments(config_dir: str, ours: str) -> list[str]:
-    """``-f`` arguments as the unit reads them, with ``ours`` in the place of our live file."""
+def configuration_arguments(config_dir: str, entry: str, ours: str) -> list[str]:
+    """``-f`` arguments as the unit reads them, with ``ours`` in the place of the live ``entry`` of conf.d."""
+    return [argument for path in configuration_files(config_dir, {entry: ours}) for argument in ("-f", path)]
+
+
+def configuration_files(config_dir: str, instead: dict[str, str]) -> list[str]:
+    """The files that the unit reads, in their order; those of conf.d that are named in ``instead`` are replaced."""
     live = os.path.join(config_dir, "conf.d")
     try:
         names = [name for name in os.listdir(live) if name.endswith(".cfg")]
     except OSError as error:
         raise ConvergeError(f"{live} can't be read: {error.strerror}", "Run the role haproxy (playbooks/site.yml)") from error
-    entries = {name: os.path.join(live, name) for name in names}
-    entries["50-northgate-ingress.cfg"] = ours
-    paths = [os.path.join(config_dir, "haproxy.cfg"), *(entries[name] for name in sorted(entries))]
-    return [argument for path in paths for argument in ("-f", path)]
+    entries = {**{name: os.path.join(live, name) for name in names}, **instead}
+    return [os.path.join(config_dir, "haproxy.cfg"), *(entries[name] for name in sorted(entries))]
 
 
 class Master:

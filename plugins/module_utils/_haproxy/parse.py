@@ -9,6 +9,7 @@ What is no line of ours is skipped: somebody may have written to the running hap
 
 from __future__ import annotations
 
+import csv
 import ipaddress
 import re
 import ssl
@@ -24,7 +25,7 @@ from .servers import Server
 
 _MAPPED = "00000000000000000000FFFF"
 _PROCESS = re.compile(r"(?m)^\d+\s+master\s+(\d+)(?: \[failed: (\d+)\])?\s+(\d+)d(\d+)h(\d+)m(\d+)s\s")
-_FORCED_MAINTENANCE = 0x01
+_FORCED_MAINTENANCE, _FORCED_DRAIN = 0x01, 0x08
 _MAINTENANCE, _DRAINING = _FORCED_MAINTENANCE | 0x02 | 0x04 | 0x20, 0x08 | 0x10
 
 
@@ -156,6 +157,7 @@ def server_lines(configuration: str) -> dict[str, dict[str, Server]]:
 class RunningServer:
     """A server as it runs. ``draining``: put into maintenance by a command, so it gets nothing new.
 
+    ``retired``: a command lets it keep its connections until they end, and gives it nothing new.
     ``state``, whatever led to it: up, down, drain (nothing new) or maint (out of use). Health checks change it at
     any time, so servers that differ in it alone are equal.
     """
@@ -165,6 +167,7 @@ class RunningServer:
     weight: int
     draining: bool
     state: str = field(default="up", compare=False)
+    retired: bool = False
 
 
 def running_servers(answer: str) -> dict[str, dict[str, RunningServer]]:
@@ -181,8 +184,26 @@ def running_servers(answer: str) -> dict[str, dict[str, RunningServer]]:
                 state = "down"
             else:
                 state = "drain" if administration & _DRAINING or not weight else "up"
-            found[words[1]][words[3]] = RunningServer(words[4], int(words[18]), weight, bool(administration & _FORCED_MAINTENANCE), state)
+            found[words[1]][words[3]] = RunningServer(
+                words[4], int(words[18]), weight, bool(administration & _FORCED_MAINTENANCE), state, bool(administration & _FORCED_DRAIN)
+            )
     return dict(found)
+
+
+class Health(t.NamedTuple):
+    """A server's current connections, and what its last health check said, such as "L7STS 500 HTTP status check returned code <500>"."""
+
+    connections: int
+    check: str
+
+
+def health(answer: str) -> dict[str, Health]:
+    """By server name, from the answer to ``show stat`` (CSV)."""
+    lines = answer.removeprefix("# ").splitlines()
+    rows = csv.DictReader(line for line in lines if line)
+    return {
+        row["svname"]: Health(int(row["scur"] or 0), " ".join(filter(None, (row["check_status"], row["check_code"], row["last_chk"])))) for row in rows
+    }
 
 
 def certificate_list(text: str) -> dict[str, tuple[str, ...]]:

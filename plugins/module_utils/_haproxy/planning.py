@@ -124,7 +124,7 @@ def _runtime_steps(running: Running, wanted: Wanted, certificates: dict[str, Add
     listed = running.certificates or frozenset()
     maps = {name: running.maps.get(name) or {} for name in wanted.layout.maps}
     steps: list[Step] = [certificates[path] for path in sorted(set(certificates) - listed)]
-    added, drained = _server_steps(running.servers, wanted.layout.servers)
+    added, drained = server_steps(running.servers, wanted.layout.servers)
     steps += added
     policies = wanted.layout.maps[POLICIES]
     both = {**maps[POLICIES], **policies}
@@ -142,13 +142,16 @@ def ours(backend: str) -> bool:
     return any(backend.startswith(kind) and backend[len(kind) :].isdecimal() for kind in (stocks.HTTP, stocks.TCP))
 
 
-def _server_steps(
-    running: dict[str, dict[str, RunningServer]], wanted: dict[str, dict[str, Server]]
+def server_steps(
+    running: dict[str, dict[str, RunningServer]],
+    wanted: dict[str, dict[str, Server]],
+    mine: t.Callable[[str], bool] = ours,
+    drain: t.Callable[[str, str], Step] = DrainServer,
 ) -> tuple[list[Step], list[Step]]:
-    """What comes, before the routes change; and what goes, after."""
+    """What comes, before the routes change; and what goes, after. ``mine``: whether a backend is this module's; ``drain`` makes a step."""
     added: list[Step] = []
     drained: list[Step] = []
-    for backend in sorted({*wanted, *filter(ours, running)}):
+    for backend in sorted({*wanted, *filter(mine, running)}):
         known, servers = running.get(backend, {}), wanted.get(backend, {})
         for name, server in sorted(servers.items()):
             if name not in known:
@@ -157,8 +160,8 @@ def _server_steps(
             if known[name].weight != server.weight:
                 added.append(SetWeight(backend, name, server.weight))
             if known[name].draining:
-                added.append(EnableServer(backend, name))
-        drained += [DrainServer(backend, name) for name, of in sorted(known.items()) if name not in servers and not of.draining]
+                added.append(EnableServer(backend, name, server.checked))
+        drained += [drain(backend, name) for name, of in sorted(known.items()) if name not in servers and not of.draining]
     return added, drained
 
 

@@ -85,6 +85,10 @@ class Runtime:
         """Backend to server name to server, of every backend that has servers."""
         return parse.running_servers(self.ask("show servers state"))
 
+    def health(self, backend: str) -> dict[str, parse.Health]:
+        """Of each server of a backend."""
+        return parse.health(self.ask(f"show stat {backend} 4 -1"))
+
     def map_entries(self, path: str) -> dict[str, str] | None:
         """Key to value of a map, or None when haproxy has loaded no such map."""
         answer = self.ask(f"show map {path}")

@@ -33,6 +33,11 @@ class Server:
     weight: int = 1
 
     @property
+    def checked(self) -> bool:
+        """Whether its health is asked."""
+        return "check" in self.options.split()
+
+    @property
     def socket(self) -> str:
         """As haproxy reads it: the last colon parts address and port, IPv6 needs no brackets."""
         return f"{self.address}:{self.port}"

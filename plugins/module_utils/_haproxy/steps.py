@@ -41,19 +41,22 @@ class AddServer(_OfServer):
         if self.backend.startswith(HTTP):
             # Without this haproxy 2.6 gives no cookie to a server that was added.
             runtime.expect(_SILENT, f"set dynamic-cookie-key backend {self.backend} {AFFINITY_KEY}")
-        EnableServer(self.backend, self.name).run(runtime)
+        EnableServer(self.backend, self.name, self.server.checked).run(runtime)
 
 
 @dataclass(frozen=True)
 class EnableServer(_OfServer):
-    """A known server that is in maintenance: an interrupted addition, or an address that came back."""
+    """A known server that is in maintenance or drains: an interrupted addition, or an address that came back."""
+
+    checked: bool = True
 
     def __str__(self) -> str:
         return f"enable server {self._path}"
 
     def run(self, runtime: Runtime) -> None:
-        runtime.expect(_SILENT, f"enable server {self._path}")
-        runtime.expect(_SILENT, f"enable health {self._path}")
+        runtime.expect(_SILENT, f"set server {self._path} state ready")
+        if self.checked:
+            runtime.expect(_SILENT, f"enable health {self._path}")
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,17 @@ class DrainServer(_OfServer):
 
     def run(self, runtime: Runtime) -> None:
         runtime.expect(_SILENT, f"set server {self._path} state maint")
+
+
+@dataclass(frozen=True)
+class RetireServer(_OfServer):
+    """A server that goes, and whose connections would be closed by maintenance: it keeps them, and gets nothing new."""
+
+    def __str__(self) -> str:
+        return f"retire server {self._path}"
+
+    def run(self, runtime: Runtime) -> None:
+        runtime.expect(_SILENT, f"set server {self._path} state drain")
 
 
 @dataclass(frozen=True)

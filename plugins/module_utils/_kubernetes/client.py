@@ -29,6 +29,11 @@ class Client:
         self._deadline = time.monotonic() + timeout
         self._timeout = timeout
 
+    @property
+    def authority(self) -> str:
+        """What the kubeconfig trusts, PEM text; "" where it trusts what the system does."""
+        return self._connection.authority()
+
     def _get(self, path: str, query: dict[str, t.Any]) -> Object:
         left = self._deadline - time.monotonic()
         if left <= 0:

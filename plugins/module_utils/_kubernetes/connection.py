@@ -71,6 +71,13 @@ class Connection:
         except (HTTPError, OSError, ValueError) as error:
             raise RequestFailed(str(error)) from error
 
+    def authority(self) -> str:
+        """The text of ``ca_file``; "" without one."""
+        if not self.ca_file:
+            return ""
+        with open(self.ca_file, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
     def close(self) -> None:
         self._api.close()
 

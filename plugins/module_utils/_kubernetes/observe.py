@@ -14,7 +14,7 @@ from .._core.errors import InvalidValue, NorthgateError, NotObserved
 from .._core.model import Certificate, Ingress, Snapshot
 from .._core.policy import CLOSED
 from .._core.status import Statuses, seen
-from . import balanced, decode, nodes, pools, secrets, services
+from . import api_servers, balanced, decode, nodes, pools, secrets, services
 from .annotations import field
 from .balanced import LoadBalancers
 from .classes import Classes
@@ -30,11 +30,15 @@ _NODES = "/api/v1/nodes"
 
 @dataclass(frozen=True)
 class Observed:
-    """A cluster's snapshot, what the status of its ingresses holds, and that of its services where they are observed."""
+    """A cluster's snapshot, what the status of its ingresses holds, and that of its services where they are observed.
+
+    ``api`` is a snapshot of its own, with the cluster's API servers.
+    """
 
     snapshot: Snapshot
     statuses: Statuses
     services: balanced.Statuses | None
+    api: Snapshot
 
 
 def observe_all(sources: t.Sequence[ClusterSource], timeout: float, page_size: int) -> dict[str, Observed | NotObserved]:
@@ -72,6 +76,7 @@ def observe(source: ClusterSource, client: Client, page_size: int) -> Observed:
     known = secrets.read(client, (name for draft in drafts for name in _secrets(draft)))
     _name_unusable(drafts, known, quarantine)
     machines = client.read(_NODES, lambda items: nodes.decode(items, quarantine), page_size) if source.services else ()
+    api = api_servers.read(client, page_size, quarantine)
     ingresses = filter(None, (_with_users(draft, known, quarantine) for draft in drafts))
     snapshot = Snapshot(
         cluster=source.name,
@@ -83,7 +88,7 @@ def observe(source: ClusterSource, client: Client, page_size: int) -> Observed:
         nodes=machines,
         quarantined=tuple(sorted(quarantine.found)),
     )
-    return Observed(snapshot, statuses, balancers.statuses if source.services else None)
+    return Observed(snapshot, statuses, balancers.statuses if source.services else None, api)
 
 
 def _ingresses(items: t.Iterable[t.Any], classes: Classes, quarantine: Quarantine) -> tuple[list[Draft], Statuses]:

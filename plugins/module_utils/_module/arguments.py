@@ -42,7 +42,14 @@ def ipvs() -> dict[str, t.Any]:
         "drain_time": {"type": "int", "default": 3600},
         "rules_file": {"type": "path", "default": "/etc/ipvsadm.rules"},
         "sources_file": {"type": "path", "default": "/etc/northgate/sources.nft"},
+        **guarded(),
+    }
+
+
+def guarded() -> dict[str, t.Any]:
+    """For modules that hold back snapshots that shrink."""
+    return {
         "shrink_limit": {"type": "int", "default": 50},
         "shrink_least": {"type": "int", "default": 3},
-        "confirm_shrink": {**texts, "default": []},
+        "confirm_shrink": {"type": "list", "elements": "str", "default": []},
     }

@@ -13,7 +13,7 @@ from .._core import codec
 from .._core.errors import SnapshotError
 from .._core.model import Snapshot
 from .._core.plan import Plan
-from .._core.shrink import KINDS, ShrinkLimit, shrinks
+from .._core.shrink import KINDS, ShrinkLimit, nothing_left, shrinks
 from .memory import Accepted, Inbox
 
 C = t.TypeVar("C")
@@ -100,7 +100,9 @@ def receive(
         except SnapshotError:  # Of another version of the collection: the new one takes its place.
             before = None
         snapshot = before if before and data == known else _load(cluster, data)
-        gone = shrinks(before, snapshot, guard.limit, guard.kinds) if before and cluster not in guard.confirmed else ""
+        gone = nothing_left(before, snapshot, guard.kinds) if before else ""
+        if before and not gone and cluster not in guard.confirmed:
+            gone = shrinks(before, snapshot, guard.limit, guard.kinds)
         if gone and before:
             received[cluster] = Received(before, HELD_BACK, reason=gone)
         else:

@@ -21,6 +21,8 @@ _PATH = re.compile(r".*?(?:/namespaces/([^/]+))?/([a-z]+)(?:/([^/]+))?")
 class API:
     """``objects`` by kind as in paths (ingresses, services); Secrets by NAMESPACE/NAME."""
 
+    authority = ""
+
     def __init__(self, objects: dict[str, t.Any]) -> None:
         self._objects = objects
 

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 import yaml
 
-from ansible_collections.northgate.edge.plugins.modules import haproxy_ingress, ipvs_services, service_addresses
+from ansible_collections.northgate.edge.plugins.modules import haproxy_apiserver, haproxy_ingress, ipvs_services, service_addresses
 
 PLAY = yaml.safe_load((pathlib.Path(__file__).parents[3] / "playbooks" / "converge.yml").read_text("utf-8"))[0]
 # Where things are on a router is as the roles made it.
@@ -44,6 +44,31 @@ def test_routers_learn_of_clusters_how_to_forward_and_nothing_else(groups):
     assert shown == {"alpha": {"forwarding": "tunnel", "tunnel_port": 6081}, "beta": {}}
 
 
+def test_api_servers_converge_where_the_group_or_a_cluster_says_how_and_before_anything_is_published():
+    names = [name for task in PLAY["tasks"] for name in task if name.startswith("northgate.edge.")]
+    assert names.index("northgate.edge.haproxy_apiserver") < names.index("northgate.edge.ingress_status")
+    task = PLAY["tasks"][names.index("northgate.edge.haproxy_apiserver")]
+    options = set(yaml.safe_load(haproxy_apiserver.DOCUMENTATION)["options"]) | {"clusters", "snapshots"}
+    assert set(task["northgate.edge.haproxy_apiserver"]) == options - _AS_INSTALLED
+    assert task["when"] == "northgate_apis | length > 0 or northgate_group.api is defined"
+
+
+def test_what_the_group_says_of_an_api_goes_before_what_the_cluster_says(groups):
+    own = {"servers": ["192.0.2.1:6443"], "allow": ["10.0.0.0/8"]}
+    clusters = {"alpha": {"kubeconfig": "/secret", "api": own}, "beta": None, "gamma": {"api": {**own, "bind": ["[::1]:6443"]}}, "delta": {"api": own}}
+
+    def apis(**group):
+        return groups(
+            northgate_router_groups={"edge": group}, northgate_router_group="edge", northgate_clusters=clusters, shown="{{ northgate_apis }}"
+        )
+
+    found = apis(clusters=["alpha", "beta", "delta"], api={"alpha": {"bind": ["192.0.2.9:6443"], "allow": []}, "gamma": {"bind": []}, "beta": {}})
+    # What is mistaken is for the module to refuse.
+    assert found == {"alpha": {"servers": ["192.0.2.1:6443"], "bind": ["192.0.2.9:6443"], "allow": []}, "gamma": {"bind": []}, "beta": {}}
+    assert apis(clusters=["alpha", "gamma"]) == {"gamma": clusters["gamma"]["api"]}
+    assert apis(clusters=["alpha"], api={}) == {}
+
+
 def test_services_get_addresses_after_the_observation_and_before_routers_converge_where_there_are_pools():
     names = [name for task in PLAY["tasks"] for name in task if name.startswith("northgate.edge.")]
     order = [names.index(f"northgate.edge.{name}") for name in ("cluster_snapshot", "service_addresses", "haproxy_ingress")]
@@ -64,7 +89,7 @@ def groups(tmp_path):
         path = tmp_path / "play.json"
         content = shown.strip().removesuffix("}}") + "| to_json }}"
         show = {"ansible.builtin.copy": {"content": content, "dest": str(tmp_path / "groups")}, "delegate_to": "localhost"}
-        own = {name: value for name, value in PLAY["vars"].items() if name.startswith("northgate_group")}
+        own = {name: value for name, value in PLAY["vars"].items() if name.startswith(("northgate_group", "northgate_apis"))}
         path.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "connection": "local", "vars": own, "tasks": [show]}]))
         extra = ["-e", json.dumps(variables)]
         subprocess.run(["ansible-playbook", "-i", "router,", *extra, path], check=True, stdin=subprocess.DEVNULL)

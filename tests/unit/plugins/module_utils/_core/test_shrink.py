@@ -12,7 +12,17 @@ import pytest
 
 from ansible_collections.northgate.edge.plugins.module_utils._core.model import Certificate, Endpoint, Ingress, Path, Pool, Rule, Snapshot
 from ansible_collections.northgate.edge.plugins.module_utils._core.services import Service, ServicePort
-from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import KINDS, OF_INGRESSES, OF_SERVICES, ShrinkLimit, counts, shrinks
+from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import (
+    KINDS,
+    NONE_LEFT,
+    OF_APIS,
+    OF_INGRESSES,
+    OF_SERVICES,
+    ShrinkLimit,
+    counts,
+    nothing_left,
+    shrinks,
+)
 
 PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 
@@ -64,3 +74,14 @@ def test_a_module_is_held_back_only_by_what_it_serves():
 def test_the_limit_is_the_operators():
     assert shrinks(snapshot(10), snapshot(8), ShrinkLimit(share=10, least=2)) == "10 routes become 8"
     assert shrinks(snapshot(10), snapshot(0), ShrinkLimit(share=100)) == ""
+
+
+def apis(servers):
+    return Snapshot("alpha", api_servers=tuple(Endpoint("10.0.0.1", port) for port in range(1, servers + 1)))
+
+
+def test_the_last_api_server_never_goes():
+    assert shrinks(apis(5), apis(1), ShrinkLimit(), OF_APIS) == "5 API servers become 1"
+    assert shrinks(apis(3), apis(1), ShrinkLimit(), OF_APIS) == nothing_left(apis(3), apis(1), OF_APIS) == ""
+    assert nothing_left(apis(1), apis(0), OF_APIS) == NONE_LEFT
+    assert nothing_left(apis(0), apis(0), OF_APIS) == nothing_left(apis(1), apis(0), OF_INGRESSES) == ""

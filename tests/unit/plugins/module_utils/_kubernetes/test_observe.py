@@ -35,6 +35,8 @@ CLASSES = {"traefik": {"service": "traefik/traefik", "port": "web", "tls_port": 
 class Api:
     """Lists by kind, Secrets by name or HTTP status; ``asked`` are the paths, in order."""
 
+    authority = ""
+
     def __init__(self, secrets=(), **lists):
         self.lists = lists
         self.secrets = dict(secrets)
@@ -125,10 +127,10 @@ def test_a_class_by_its_controller_has_a_pool_of_its_own():
 def test_few_services_are_asked_for_one_by_one_and_many_by_one_list():
     few = api(*(ingress(f"i{n}", "direct", f"s{n}") for n in range(7)))
     snapshot(few)
-    assert len(few.asked) == 2 + 2 * 8 and not [path for path in few.asked if path.endswith("/v1/services")]
+    assert len(few.asked) == 2 + 2 * 8 + 1 and not [path for path in few.asked if path.endswith("/v1/services")]
     many = api(*(ingress(f"i{n}", "direct", f"s{n}") for n in range(8)))
     snapshot(many)
-    assert many.asked[2:] == ["/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices"]
+    assert many.asked[2:-1] == ["/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices"]
 
 
 @pytest.mark.parametrize("more", [0, 9])
@@ -399,7 +401,7 @@ def test_services_and_nodes_come_out_of_the_same_lists():
     objects = api(ingress("a", "direct"), ingress("b", "direct", "mail", 25), services=[*SERVICES, balanced(), foreign], slices=slices)
     objects.lists["nodes"] = [NODE]
     found = observed_with_pools(objects, ["beta"], ["alpha"])
-    assert objects.asked[2:] == ["/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices", "/api/v1/nodes"]
+    assert objects.asked[2:-1] == ["/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices", "/api/v1/nodes"]
     assert found.snapshot.nodes == (Node("w1", ("10.9.0.1",)),)
     (mail,) = found.snapshot.services
     assert mail.ports == (ServicePort("TCP", 25, endpoints=(ServiceEndpoint("10.0.0.5", 2525),)),)
@@ -416,7 +418,7 @@ def test_a_cluster_without_a_pool_costs_nothing_more(more):
     objects.lists["nodes"] = [NODE]
     found = observed_with_pools(objects, ["beta"])
     assert (found.snapshot.services, found.snapshot.nodes, found.services) == ((), (), None)
-    assert len(objects.asked) == 4 and "/api/v1/nodes" not in objects.asked
+    assert len(objects.asked) == 5 and "/api/v1/nodes" not in objects.asked
 
 
 @given(st.data())

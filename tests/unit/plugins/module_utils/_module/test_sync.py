@@ -10,9 +10,9 @@ import pytest
 
 from ansible_collections.northgate.edge.plugins.module_utils._core import codec
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import ConvergeError, SnapshotError
-from ansible_collections.northgate.edge.plugins.module_utils._core.model import Ingress, Path, Rule, Snapshot
+from ansible_collections.northgate.edge.plugins.module_utils._core.model import Endpoint, Ingress, Path, Rule, Snapshot
 from ansible_collections.northgate.edge.plugins.module_utils._core.plan import FileChange, Plan
-from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import OF_SERVICES, ShrinkLimit
+from ansible_collections.northgate.edge.plugins.module_utils._core.shrink import NONE_LEFT, OF_APIS, OF_SERVICES, ShrinkLimit
 from ansible_collections.northgate.edge.plugins.module_utils._module.memory import Accepted, Inbox
 from ansible_collections.northgate.edge.plugins.module_utils._module.sync import Guard, converge, forget, receive, remember
 
@@ -126,3 +126,12 @@ def test_the_inbox_is_cleared_when_a_router_leaves_its_group_and_otherwise_keeps
     assert inbox.missing(["b" * 64]) == []
     assert forget(["alpha"], accepted, inbox, ["a" * 64], check_mode=False, left="edge-a") == []
     assert inbox.missing(["b" * 64, "a" * 64]) == ["b" * 64]
+
+
+def test_a_snapshot_without_api_servers_is_held_back_whoever_confirms_it(tmp_path, inbox):
+    accepted = Accepted(str(tmp_path), "module")
+    accepted.write("alpha", codec.dump(Snapshot("alpha", api_servers=(Endpoint("10.0.0.1", 6443),))))
+    for confirmed in (frozenset(), frozenset({"alpha"})):
+        guard = Guard(ShrinkLimit(), confirmed, OF_APIS)
+        held = receive(["alpha"], {"alpha": "a" * 64}, inbox, accepted, guard)["alpha"]
+        assert (held.origin, held.reason) == ("held back", NONE_LEFT)
