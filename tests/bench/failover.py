@@ -147,7 +147,8 @@ def _active_standby() -> Round:
     """Masquerading to pods by one router, whose plug is pulled; the standby takes the source address."""
     told("masquerade, active and standby")
     groups = {name: {**group, "nat_addresses": list(NAT)} for name, group in inventory()["northgate_router_groups"].items()}
-    settings = {"northgate_clusters": services.with_settings(CLUSTER, forwarding="masquerade", masquerade_to="pods"), "northgate_router_groups": groups, "northgate_confirm_shrink": CLUSTER}
+    known = services.with_settings(CLUSTER, forwarding="masquerade", masquerade_to="pods")
+    settings = {"northgate_clusters": known, "northgate_router_groups": groups, "northgate_confirm_shrink": CLUSTER}
     play("site", settings | ALONE)
     targets = _offer(settings, {})
     standby, *others = (router for router in ROUTERS if router != LOST)

@@ -32,7 +32,11 @@ def offered():
     for cluster, entries in OFFERED.items():
         clusters.apply(cluster, *entries)
     converge()
-    yield {(cluster, name): found for cluster, names in NAMES.items() for name, found in services.addresses(cluster, *names).items()}
+    found = {(cluster, name): addresses for cluster, names in NAMES.items() for name, addresses in services.addresses(cluster, *names).items()}
+    # kube-proxy on each worker learns of the addresses from the status that was written a moment ago, and takes its time.
+    wanted = [text for addresses in found.values() for text in targets(addresses)]
+    clusters.eventually(lambda: not {"refused", "timeout"} & set.union(*outcomes(*wanted, times=12).values()), 60, "an answer of every worker")
+    yield found
     for cluster, names in NAMES.items():
         clusters.delete(cluster, "service", *names)
     converge(*CONFIRMED)
