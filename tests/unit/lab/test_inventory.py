@@ -79,7 +79,7 @@ def test_groups_have_vips_pools_certificates_and_frontends_of_the_api_of_their_o
     assert (first["address_pools"], second["address_pools"]) == (["public-a"], ["public-b"])
     assert "nat_addresses" not in first
     assert first["certificates"] == f"{shared.state}/certificates/edge-a" != second["certificates"]
-    assert first["api"]["alpha"]["bind"] == ["10.91.0.51:6443", "[fd91::51]:6443"] and set(second["api"]) == {"beta"}
+    assert first["api"]["alpha"]["bind"] == ["0.0.0.0:6443", "[::]:6443"] and set(second["api"]) == {"beta"}
     assert variables["northgate_clusters"]["alpha"]["api"] == {
         "servers": ["10.90.0.41:6443", "10.90.0.42:6443"], "ca": f"{shared.state}/clusters/alpha/ca.pem"}
 
