@@ -18,6 +18,8 @@ INGRESS_CLASSES = {
     "traefik": {"service": "traefik/traefik", "port": "web", "tls_port": "websecure"},
     "direct": {"mode": "direct"},
 }
+# In IPVS mode kube-proxy keeps a worker's one core busy for longer than BFD usually waits.
+BUSY_SESSIONS = {"bfd_multiplier": 10}
 # Where the image has what routers would take from a package index.
 WHEELS = "/var/lib/lab/wheels"
 # Classes that are known by their controller alone; tests make some.
@@ -82,6 +84,7 @@ def _all(lab: Lab) -> dict[str, Any]:
             "ingress_controllers": INGRESS_CONTROLLERS,
             "forwarding": cluster.forwarding,
             **_api(lab, name),
+            **({"bgp": BUSY_SESSIONS} if cluster.kube_proxy_mode == "ipvs" else {}),
         }
         for name, cluster in lab.topology.clusters.items()
     }
