@@ -1,7 +1,7 @@
 # Copyright (c) northgate.edge contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make the running keepalived one that has read its configuration as it is now; print `unchanged` or `reloaded`.
+"""Make the running keepalived one that has read its configuration as it is now; print `unchanged`, `reloaded` or `restarted`.
 
 keepalived keeps its process over a reload, so what it read last is remembered beside it. A run that was interrupted before the
 reload is made good by the next one.
@@ -51,6 +51,11 @@ def is_loaded(pid: int, mark: str) -> bool:
     return started(pid) > CONFIG.stat().st_mtime
 
 
+def speakers(pid: int) -> int:
+    """How many children of the process speak VRRP. Scripts have other names."""
+    return len(subprocess.run(["pgrep", "-x", "-P", str(pid), "keepalived"], capture_output=True, text=True, check=False).stdout.split())
+
+
 def reload(pid: int) -> None:
     """Reload, and wait until the same process says that it is done."""
     systemctl("reload", "keepalived")
@@ -65,6 +70,11 @@ def main() -> None:
     pid = int(shown("MainPID"))
     if not pid:
         sys.exit("keepalived does not run. journalctl -u keepalived says why.")
+    # keepalived 2.2 starts a second one when it is reloaded while it waits to replace one that died, and both think they are alone.
+    if speakers(pid) > 1:
+        systemctl("restart", "keepalived")
+        print("restarted: two processes spoke VRRP")
+        return
     mark = f"{pid} {hashlib.sha256(CONFIG.read_bytes()).hexdigest()}"
     if is_loaded(pid, mark):
         print("unchanged")

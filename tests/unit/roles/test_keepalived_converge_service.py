@@ -27,7 +27,7 @@ def _script(tmp_path, monkeypatch):
 @pytest.fixture(name="service")
 def _service(script, monkeypatch):
     """A service to find; ``calls`` are what was done to it. A reload brings it to ``after``."""
-    found = {"MainPID": str(os.getpid()), "ActiveState": "active", "after": {}, "calls": []}
+    found = {"MainPID": str(os.getpid()), "ActiveState": "active", "after": {}, "speakers": 1, "calls": []}
 
     def systemctl(*arguments):
         if arguments[0] == "show":
@@ -37,6 +37,7 @@ def _service(script, monkeypatch):
         return ""
 
     monkeypatch.setattr(script, "systemctl", systemctl)
+    monkeypatch.setattr(script, "speakers", lambda pid: found["speakers"])
     return found
 
 
@@ -81,3 +82,9 @@ def test_one_that_does_not_run_is_an_error(script, service):
     service["MainPID"] = "0"
     with pytest.raises(SystemExit, match="does not run"):
         script.main()
+
+
+def test_a_second_process_that_speaks_vrrp_is_got_rid_of(script, service, capsys):
+    service["speakers"] = 2
+    script.main()
+    assert service["calls"] == ["restart"] and capsys.readouterr().out.startswith("restarted")
