@@ -49,8 +49,9 @@ def look(guest: str, is_router: bool) -> dict[str, str]:
 
 
 def addresses(found: dict[str, str]) -> set[str]:
-    """Return the addresses that a guest has."""
-    return {entry["local"] for link in json.loads(found["addresses"] or "[]") for entry in link.get("addr_info", ()) if "local" in entry}
+    """Return the addresses that a guest has on its segments. On lo every router has the VIPs."""
+    return {entry["local"] for link in json.loads(found["addresses"] or "[]") if link.get("ifname") != "lo"
+            for entry in link.get("addr_info", ()) if "local" in entry}
 
 
 def problems(guest: str, found: dict[str, str]) -> list[str]:
