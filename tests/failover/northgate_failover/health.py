@@ -78,7 +78,8 @@ def _bfd(text: str) -> list[tuple[str, str]]:
 def _servers(text: str) -> list[tuple[str, str]]:
     """Backend/server and state of each server that is checked."""
     lines = [line.lstrip("# ").split(",") for line in text.splitlines() if "," in line]
-    if not lines:
+    # Where there is no table it says why.
+    if not lines or "status" not in lines[0]:
         return [("", f"DOWN: {text.strip()[-100:]}")] if text.strip() else []
     heading, *rows = lines
     status = heading.index("status")
