@@ -19,7 +19,7 @@ INGRESS_CLASSES = {
     "direct": {"mode": "direct"},
 }
 # In IPVS mode kube-proxy keeps a worker's one core busy for longer than BFD usually waits.
-BUSY_SESSIONS = {"bfd_multiplier": 10}
+BUSY_SESSIONS = {"bfd_multiplier": 5}
 # Where the image has what routers would take from a package index.
 WHEELS = "/var/lib/lab/wheels"
 # Classes that are known by their controller alone; tests make some.
@@ -94,6 +94,8 @@ def _all(lab: Lab) -> dict[str, Any]:
         "northgate_address_pools": lab.topology.address_pools,
         "northgate_snapshots": f"{lab.state}/snapshots",
         "northgate_certificates": f"{lab.state}/certificates",
+        "bird_bfd_interval": lab.topology.bfd[0],
+        "bird_bfd_multiplier": lab.topology.bfd[1],
         # For certificates that ingresses have in Secrets.
         "cluster_access_secrets": True,
     }

@@ -99,13 +99,17 @@ class Host:
 
 @dataclass(frozen=True)
 class Topology:
-    """All of it. `segments` maps names to prefixes; `address_pools` is what Ansible gets as northgate_address_pools."""
+    """All of it. `segments` maps names to prefixes; `address_pools` is what Ansible gets as northgate_address_pools.
+
+    `bfd` is the interval in milliseconds, and how many may be missed. Sooner costs all guests much of their time.
+    """
 
     segments: dict[str, list[str]]
     clusters: dict[str, Cluster]
     router_groups: dict[str, RouterGroup]
     hosts: dict[str, Host]
     address_pools: dict[str, dict[str, Any]] = field(default_factory=dict)
+    bfd: tuple[int, int] = (300, 5)
 
     @property
     def guests(self) -> list[str]:
@@ -158,6 +162,7 @@ def parse(text: str) -> Topology:
             router_groups={name: RouterGroup(**entry) for name, entry in (data.get("router_groups") or {}).items()},
             hosts={name: _host(name, entry, segments) for name, entry in data["hosts"].items()},
             address_pools=data.get("address_pools") or {},
+            **({"bfd": tuple(data["bfd"])} if "bfd" in data else {}),
         )
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise error if isinstance(error, TopologyError) else TopologyError(f"topology: {error!r}") from error
