@@ -34,8 +34,8 @@ INVENTORY = {"all": {
 def _state(tmp_path, monkeypatch):
     """The state directory of the lab, with what `lab up` writes."""
     monkeypatch.setattr(command, "STATE", tmp_path)
-    for module in ("world", "probing"):
-        monkeypatch.setattr(f"northgate_failover.{module}.STATE", tmp_path)
+    for module in ("driver.program", "northgate_failover.world", "northgate_failover.probing"):
+        monkeypatch.setattr(f"{module}.STATE", tmp_path)
     (tmp_path / "inventory.yml").write_text(yaml.safe_dump(INVENTORY))
     pki = tmp_path / "clusters" / "alpha"
     (pki / "tokens").mkdir(parents=True)
