@@ -210,7 +210,8 @@ def _of_router(host, inventory):
     for worker in inventory.hosts("workers", "northgate_cluster", clusters):
         cluster = inventory.host_value(worker, "northgate_cluster")
         yield worker, True, {
-            "cluster": cluster, "asn": inventory.setting("clusters", cluster, "asn"), "import_prefixes": inventory.pod_patterns(cluster) + inventory.service_prefixes(cluster),
+            "cluster": cluster, "asn": inventory.setting("clusters", cluster, "asn"),
+            "import_prefixes": inventory.pod_patterns(cluster) + inventory.service_prefixes(cluster),
             "export_prefixes": exported, "transit": False, **inventory.options(cluster)}
 
 

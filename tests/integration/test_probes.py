@@ -96,7 +96,7 @@ def test_a_frontend_that_is_killed_is_felt_and_no_change_is_lost(tmp_path, kuber
         pass
     frontend.start()
     end = tell("settled")
-    output, _ = process.communicate(timeout=30)
+    output, _errors = process.communicate(timeout=30)
     found: dict[str, list[Series]] = {"api": [], "watch": []}
     for result in json.loads(output)["series"]:
         found[result["prober"]].append(Series.parse(result))

@@ -31,7 +31,7 @@ MAX_CARRIED = 1024
 # Part of names in keepalived's configuration.
 _GROUP = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Address = t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def places(cluster: str, group: dict[str, Any], service: Sequence[str]) -> Place
     api = group["api"][cluster]
     bound: list[str] = []
     for bind in api["bind"]:
-        address, _, port = bind.rpartition(":")
+        address, _colon, port = bind.rpartition(":")
         # A frontend that listens everywhere is asked at the VIPs.
         every = address.strip("[]") in ("", "*", "0.0.0.0", "::")
         bound += [place(vip, int(port)) for vip in vip_addresses(group)] if every else [bind]

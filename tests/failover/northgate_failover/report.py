@@ -41,9 +41,9 @@ IPv4 and IPv6 take turns. TLS is dear in a guest with one core, so the API is as
 connections over both routers. The first router has the VIP of HTTP when all is well; the API's may be with the second. Before each case everything has
 to be well: VIPs on the routers that are preferred, BGP and BFD sessions up, the client's routes over both routers, servers of haproxy, nodes and
 deployments ready. Then probers run for {MOMENT[0]:.0f} to {MOMENT[1]:.0f} seconds; how long, the seed says. A case has one thing after the other
-happen, each with a window of its own: from just before it until what should come of it has come and every prober has been calm for two seconds. The clocks of machines are not
-compared: the client notes when it is told. Guests, control planes and Ansible share two cores; checks and playbooks run at the lowest priority, so that
-what is measured is not their work.
+happen, each with a window of its own: from just before it until what should come of it has come and every prober has been calm for two seconds.
+The clocks of machines are not compared: the client notes when it is told. Guests, control planes and Ansible share two cores; checks and playbooks
+run at the lowest priority, so that what is measured is not their work.
 
 - **Lost** is an attempt without its whole answer within {TIMEOUT:.0f} s, so also one whose SYN was lost, which is repeated only then; or one that is
   reset, refused, closed early, or answered with another status than 200. A stream is lost when it is reset or closed or when a message has no answer
@@ -59,8 +59,8 @@ what is measured is not their work.
 - **Longest answer** is of those that came.
 - **Client late** is by how much the client itself began an attempt too late: below that nothing says anything.
 
-Goals: with the plug of a router pulled, or the router frozen, no outage is longer than {OUTAGE_MS} ms and no stream is lost; with a worker or its BIRD gone none
-is longer than {OUTAGE_MS} ms, but that streams to pods of a worker without power end with it; nothing is lost where a pod of the ingress controller
+Goals: with the plug of a router pulled, or the router frozen, no outage is longer than {OUTAGE_MS} ms and no stream is lost; with a worker or its BIRD gone
+none is longer than {OUTAGE_MS} ms, but that streams to pods of a worker without power end with it; nothing is lost where a pod of the ingress controller
 (HTTP) or an API server (API) is killed, where a router or an API server comes back, and in maintenance, reload and upgrade.
 """
 

@@ -84,7 +84,7 @@ def test_the_object_is_made_and_then_changed_with_a_number_and_a_time(make):
     with server(404, 201, 200) as api:
         found = beats.Beats([beats.Api(config(api)[0])], "demo", "x")
         assert found.beat() and found.beat()
-    (first, *_), (made, path, token, body), (_, changed_path, _, changed) = api.seen
+    (first, *_rest), (made, path, token, body), (_method, changed_path, _token, changed) = api.seen
     assert (first, made, path, token) == ("PATCH", "POST", "/api/v1/namespaces/demo/configmaps", "Bearer secret")
     assert (body["metadata"], body["data"]["n"], changed["data"]["n"]) == ({"name": "x"}, "1", "2")
     assert changed_path == path + "/x" and float(changed["data"]["t"]) > float(body["data"]["t"])
@@ -96,7 +96,7 @@ def test_the_next_server_is_asked_when_one_does_not_do_it(make, bad):
     server, config = make
     with server(200, bad) as one, server(200) as two:
         found = beats.Beats([beats.Api(config(api)[0]) for api in (one, two)], "demo", "x")
-        assert [found.beat() for _ in range(4)] == [True, False, True, True]
+        assert [found.beat() for _turn in range(4)] == [True, False, True, True]
     assert [entry[3]["data"]["n"] for entry in two.seen] == ["2", "3"]
 
 
@@ -108,5 +108,5 @@ def test_the_program_says_when_it_has_begun_and_what_it_did(make):
         assert process.stdout.readline() == "ready\n"
         while len(api.seen) < 5:
             pass
-        output, _ = process.communicate(timeout=20)
+        output, _errors = process.communicate(timeout=20)
     assert process.returncode == 0 and json.loads(output)["changes"] >= 4

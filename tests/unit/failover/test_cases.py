@@ -74,18 +74,18 @@ def test_maintenance_takes_each_router_out_and_puts_it_back(lab_world, told, pla
 
 def test_an_upgrade_is_done_in_maintenance(lab_world, told, plays):
     found = commands(BY_NAME["haproxy_upgrade"], lab_world, told)
-    assert [variables.get("state", "out") for _, variables in plays] == ["out", "resume"]
+    assert [variables.get("state", "out") for _name, variables in plays] == ["out", "resume"]
     assert found[0].endswith("apt-get install --reinstall -qy haproxy")
 
 
 def test_a_vip_gets_another_address_and_loses_it_again(lab_world, told, plays):
     commands(BY_NAME["changed_vip"], lab_world, told)
-    (_, added), (_, removed) = plays
+    (_first, added), (_second, removed) = plays
     groups = added["northgate_router_groups"]
     assert groups["edge-a"]["vips"]["a"]["addresses"] == ["10.91.0.50/24", "fd91::50/64", "10.91.0.55/24", "fd91::55/64"]
     assert groups["edge-b"] == {"clusters": ["beta"], "vips": {"b": {"addresses": ["10.91.0.60/24"], "preferred": ["r3"]}}}
     assert removed == {}
-    assert sum("addresses" in what for _, what in (entry for entry in told if entry[0] == "wait")) == 2
+    assert sum("addresses" in what for _kind, what in (entry for entry in told if entry[0] == "wait")) == 2
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -103,10 +103,10 @@ def test_names_are_those_of_figures_and_commands_are_the_labs(case, lab_world, t
 def test_an_outage_may_have_a_goal_only_where_one_is_promised():
     goals = {phase.name: (phase.short, phase.whole) for case in CASES for phase in case.phases}
     assert len(goals) == sum(len(case.phases) for case in CASES)
-    assert {name for name, (short, _) in goals.items() if short} == {
+    assert {name for name, (short, _whole) in goals.items() if short} == {
         "router_plug", "router_plug_second", "router_frozen", "router_frozen_second", "worker_plug", "worker_bird"}
     assert goals["router_plug"] == (PROBERS, ("stream",))
-    assert {name for name, (_, whole) in goals.items() if whole == PROBERS} == {
+    assert {name for name, (_short, whole) in goals.items() if whole == PROBERS} == {
         "control", "router_back", "router_back_second", "api_server_back", "maintenance_first", "maintenance_first_resume", "maintenance_second",
         "maintenance_second_resume", "haproxy_upgrade", "haproxy_reload"}
     assert (goals["ingress_pod"], goals["api_server"]) == (((), ("http",)), ((), ("api",)))

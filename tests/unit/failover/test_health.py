@@ -70,13 +70,13 @@ def test_what_a_guest_runs_is_understood_by_its_shell(tmp_path):
         server.listen()
 
         def answer():
-            connection, _ = server.accept()
+            connection, _peer = server.accept()
             with connection:
                 connection.sendall(connection.recv(100) + SERVERS.encode())
 
         threading.Thread(target=answer, daemon=True).start()
         script = f"UNITS='haproxy bird'; {health.SCRIPT.replace('/run/haproxy/northgate.sock', str(path))}"
-        found = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, timeout=30)
+        found = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, timeout=30, check=False)
     assert found.stderr == ""
     assert found.stdout.split("====\n") == [
         "[]\n", "show protocols\n", "show bfd sessions\n", "is-active haproxy bird\n", f"show stat -1 4 -1\n{SERVERS}\n", ""]
@@ -135,8 +135,8 @@ def test_checks_run_together_and_all_are_told():
 
 def test_checks_and_playbooks_have_the_lowest_priority_and_nobody_else():
     found = []
-    health.patiently(lambda: found.append(subprocess.run(["nice"], capture_output=True, text=True).stdout.strip()))
-    found += health.together([lambda: [subprocess.run(["nice"], capture_output=True, text=True).stdout.strip()]])
+    health.patiently(lambda: found.append(subprocess.run(["nice"], capture_output=True, text=True, check=True).stdout.strip()))
+    found += health.together([lambda: [subprocess.run(["nice"], capture_output=True, text=True, check=True).stdout.strip()]])
     assert found == [str(health.LOWEST)] * 2
     assert os.getpriority(os.PRIO_PROCESS, 0) < health.LOWEST
 

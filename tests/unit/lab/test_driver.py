@@ -60,7 +60,8 @@ def test_an_ingress_is_what_a_user_would_write():
 def test_variables_of_hosts_come_from_all_their_groups(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "STATE", tmp_path)
     (tmp_path / "inventory.yml").write_text(json.dumps({"all": {"vars": {"x": 0}, "children": {
-        "guests": {"vars": {"x": 1, "y": 1}, "children": {"routers": {"vars": {"y": 2}, "hosts": {"r1": {"z": 3}}}}}, "other": {"hosts": {"r1": None, "o": None}}}}}))
+        "guests": {"vars": {"x": 1, "y": 1}, "children": {"routers": {"vars": {"y": 2}, "hosts": {"r1": {"z": 3}}}}},
+        "other": {"hosts": {"r1": None, "o": None}}}}}))
     assert command.hosts() == {"r1": {"x": 1, "y": 2, "z": 3}, "o": {}}
     assert command.inventory() == {"x": 0}
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import http.server
-import importlib.machinery
 import importlib.util
 import socket
 import threading
@@ -13,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "roles/keepalived/files/northgate-health"
+SCRIPT = Path(__file__).parents[3] / "roles/keepalived/files/northgate_health.py"
 
 
 @pytest.fixture(name="health")
 def _health(tmp_path, monkeypatch):
-    loader = importlib.machinery.SourceFileLoader("northgate_health", str(SCRIPT))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("northgate_health", loader))
+    spec = importlib.util.spec_from_file_location("northgate_health", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
     monkeypatch.setattr("sys.dont_write_bytecode", True)
-    loader.exec_module(module)
+    spec.loader.exec_module(module)
     module.FILES, module.BIRD_ENABLED, module.BIRD_SOCKET = tmp_path / "health", tmp_path / "bird.service", str(tmp_path / "bird.ctl")
     module.RULES, module.TABLE = tmp_path / "ipvsadm.rules", tmp_path / "ip_vs"
     return module

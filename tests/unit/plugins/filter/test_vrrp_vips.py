@@ -16,7 +16,8 @@ POOLS = {"office": {"addresses": ["192.0.2.128/30"]}, "large": {"addresses": ["1
 
 def interface(name, *addresses):
     return {"ifname": name, "addr_info": [
-        {"local": text.partition("/")[0], "prefixlen": int(text.partition("/")[2]), "scope": "link" if text.startswith("fe80") else "global"} for text in addresses]}
+        {"local": text.partition("/")[0], "prefixlen": int(text.partition("/")[2]), "scope": "link" if text.startswith("fe80") else "global"}
+        for text in addresses]}
 
 
 @pytest.fixture(name="inventory")
@@ -28,7 +29,8 @@ def _inventory():
                      for number, (name, group) in enumerate(hosts.items(), 11)},
         "groups": {"routers": list(hosts)},
         "router_groups": {
-            "edge": {"vips": {"web": {"addresses": ["192.0.2.50/24", "2001:db8::50/64"]}, "api": {"addresses": ["192.0.2.51"]}}, "nat_addresses": ["10.0.0.90"]},
+            "edge": {
+                "vips": {"web": {"addresses": ["192.0.2.50/24", "2001:db8::50/64"]}, "api": {"addresses": ["192.0.2.51"]}}, "nat_addresses": ["10.0.0.90"]},
             "other": {"vips": {"web": {"addresses": ["192.0.2.60"]}}}, "plain": {}},
         "pools": POOLS,
         "interfaces": [
@@ -124,7 +126,8 @@ def test_a_group_without_vips_has_none(inventory):
     ({"addresses": ["192.0.2.50"], "preferred": ["s1"]}, "variable northgate_router_groups.edge.vips.web.preferred: 's1' is no router of the group;"),
     ({"addresses": ["192.0.2.50"], "pools": ["attic"]}, "variable northgate_router_groups.edge.vips.web.pools: there is no pool 'attic'"),
     ({"addresses": ["192.0.2.50"], "pools": ["large"]}, "variable northgate_router_groups.edge.vips.web.pools: has more than 1024 addresses"),
-    ({"addresses": ["192.0.2.50"], "unicast": True}, "northgate_router_groups.edge.vips.web: unicast: northgate_addresses of r2 has no address in 192.0.2.0/24"),
+    ({"addresses": ["192.0.2.50"], "unicast": True},
+     "northgate_router_groups.edge.vips.web: unicast: northgate_addresses of r2 has no address in 192.0.2.0/24"),
     ("192.0.2.50", "variable northgate_router_groups.edge.vips.web: is no dictionary"),
 ])
 def test_what_can_not_be_meant_is_named(inventory, vip, message):
