@@ -23,7 +23,7 @@ SETTLE_SECONDS = 180.0
 
 @dataclass(frozen=True)
 class Result:
-    """What was felt in a phase, by prober; ``seconds`` is the length of its window, ``late`` how late the client itself was at most."""
+    """What was felt in a phase, by prober; ``seconds`` is the length of its window, ``late`` how late the probers themselves were at most."""
 
     phase: Phase
     felt: dict[str, Felt]

@@ -25,8 +25,8 @@ one case, and `make failover SHORT=1` the few that `make test` has; neither writ
 METHOD = f"""\
 ## How it is measured
 
-The lab's topology `shared` ([the lab](lab.md)): two routers serve two clusters, one of them with API servers behind the VIP. On the client, outside, one
-program runs all probers at once, each at its own pace and whatever became of the attempt before:
+The lab's topology `shared` ([the lab](lab.md)): two routers serve two clusters, one of them with API servers behind the VIP. The client is the
+upstream router. Behind it, in a network namespace, one program runs all probers at once, each at its own pace and whatever became of the attempt before:
 
 | Prober | Where | What is one attempt | Every |
 | --- | --- | --- | --- |
@@ -37,13 +37,13 @@ program runs all probers at once, each at its own pace and whatever became of th
 | UDP | address of a pool | a datagram from a new port and its answer | {{udp}} |
 | streams | address of a pool | a numbered message and its echo, on each of {STREAMS} connections that stay open | {{stream}} |
 
-IPv4 and IPv6 take turns. TLS is dear in a guest with one core, so the API is asked less often. The pool is announced by BGP, and the client spreads
-connections over both routers. The first router has the VIP of HTTP when all is well; the API's may be with the second. Before each case everything has
-to be well: VIPs on the routers that are preferred, BGP and BFD sessions up, the client's routes over both routers, servers of haproxy, nodes and
-deployments ready. Then probers run for {MOMENT[0]:.0f} to {MOMENT[1]:.0f} seconds; how long, the seed says. A case has one thing after the other
-happen, each with a window of its own: from just before it until what should come of it has come and every prober has been calm for two seconds.
-The clocks of machines are not compared: the client notes when it is told. Guests, control planes and Ansible share two cores; checks and playbooks
-run at the lowest priority, so that what is measured is not their work.
+IPv4 and IPv6 take turns. VIPs are in the probers' own segment. The pool is announced by BGP, and the client spreads connections over both routers. The
+first router has the VIP of HTTP when all is well; the API's may be with the second. Before each case everything has to be well: VIPs on the routers
+that are preferred, BGP and BFD sessions up, the client's routes over both routers, servers of haproxy, nodes and deployments ready. Then probers run
+for {MOMENT[0]:.0f} to {MOMENT[1]:.0f} seconds; how long, the seed says. A case has one thing after the other happen, each with a window of its own:
+from just before it until what should come of it has come and every prober has been calm for two seconds. The clocks of machines are not compared: the
+probers note when they are told. Guests, control planes and Ansible share two cores; checks and playbooks run at the lowest priority, so that what is
+measured is not their work.
 
 - **Lost** is an attempt without its whole answer within {TIMEOUT:.0f} s, so also one whose SYN was lost, which is repeated only then; or one that is
   reset, refused, closed early, or answered with another status than 200. A stream is lost when it is reset or closed or when a message has no answer
@@ -57,7 +57,7 @@ run at the lowest priority, so that what is measured is not their work.
   another connection after {SILENCE} s without a change, and goes on from the version that it saw last. Clients of Kubernetes are slower to notice:
   client-go asks an HTTP/2 connection that has been silent for 30 s, and waits 15 s for the answer.
 - **Longest answer** is of those that came.
-- **Client late** is by how much the client itself began an attempt too late: below that nothing says anything.
+- **Late** is by how much the probers themselves began an attempt too late: below that nothing says anything.
 
 Goals: with the plug of a router pulled, or the router frozen, no outage is longer than {OUTAGE_MS} ms and no stream is lost; with a worker or its BIRD gone
 none is longer than {OUTAGE_MS} ms, but that streams to pods of a worker without power end with it; nothing is lost where a pod of the ingress controller
@@ -95,8 +95,8 @@ def _tables(results: Sequence[Result], where: str) -> list[str]:
         where, "",
         f"Outages and losses; in bold what misses its goal. {_list(BEHIND_VIP)} are behind a VIP, {_list(BEHIND_POOL)} behind an address of a pool.", "",
         *_table(["", *TITLES.values()], ([result.phase.text, *_cells(result)] for result in results)), "",
-        "Attempts, resets, reconnects and the longest answer of each prober, and what the client itself was late:", "",
-        *_table(["", *TITLES.values(), "client late"], ([result.phase.text, *_details(result), f"{result.late * 1000:.0f} ms"] for result in results)), "",
+        "Attempts, resets, reconnects and the longest answer of each prober, and what the probers themselves were late:", "",
+        *_table(["", *TITLES.values(), "late"], ([result.phase.text, *_details(result), f"{result.late * 1000:.0f} ms"] for result in results)), "",
         "The figures with a goal:", "", "```",
         *(figure.line() for result in results for figure in figures(result) if figure.at_most is not None), "```", "",
     ]

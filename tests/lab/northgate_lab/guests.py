@@ -27,6 +27,10 @@ SYSCTL = ["net.ipv6.conf.all.accept_ra=0", "net.ipv6.conf.default.accept_ra=0",
 # Of equal routes one is chosen by the ports too, so that a client's connections go over all routers.
 SPREADING = ["net.ipv4.fib_multipath_hash_policy=1", "net.ipv6.fib_multipath_hash_policy=1"]
 FORWARDING = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.default.forwarding=1"]
+# Who is behind a client sends it what goes on to a router in the same segment.
+UPSTREAM = [*SPREADING, *FORWARDING, "net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.default.send_redirects=0"]
+# Where two cores have to do for all: sessions that are watched by the tenth of a second come before API servers, and routers before pods.
+PRIORITIES = {"router": -10, "client": -10, "worker": -5}
 
 
 def prepare(lab: Lab) -> None:
@@ -40,7 +44,7 @@ def prepare(lab: Lab) -> None:
         _ensure_key(system / "ssh_host_ed25519_key")
         shutil.copyfile(key.with_suffix(".pub"), system / "authorized_keys")
         (system / "hosts").write_text(hosts_file(lab, host))
-        settings = SYSCTL + (FORWARDING if host.role in ("router", "worker") else SPREADING)
+        settings = SYSCTL + (FORWARDING if host.role in ("router", "worker") else UPSTREAM)
         (system / "sysctl.conf").write_text("\n".join(settings) + "\n")
         (system / "interfaces").write_text("".join(
             f"{host.mac(segment)} {segment} {' '.join(found)}\n" for segment, found in host.interfaces.items()))
@@ -104,7 +108,7 @@ def command(lab: Lab, host: Host) -> list[str]:
     ]
     programs = lab.parts.get("programs") or str(lab.state / "programs")
     return [
-        f"{lab.parts['kernel']}/linux", f"mem={host.memory}M", f"umid={host.name}", "uml_dir=uml",
+        "nice", f"--adjustment={PRIORITIES[host.role]}", f"{lab.parts['kernel']}/linux", f"mem={host.memory}M", f"umid={host.name}", "uml_dir=uml",
         "ubd0=disk.cow,base.img", "root=/dev/ubda", "rootfstype=ext4", "rw",
         *interfaces, "con=null", "con0=null,fd:1", "ssl=null",
         f"systemd.hostname={host.name}", f"systemd.machine_id={hashlib.sha256(host.name.encode()).hexdigest()[:32]}",

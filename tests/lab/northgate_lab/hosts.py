@@ -13,6 +13,7 @@ from typing import Any
 from . import guests, network, processes
 from .progress import tail
 from .state import Lab
+from .topology import CONTROL_PLANE
 
 
 def argv(lab: Lab, host: str, command: list[str], terminal: bool = False) -> list[str]:
@@ -83,7 +84,7 @@ def logs(lab: Lab, host: str) -> str:
 
 
 def _commands(lab: Lab, host: str) -> list[tuple[str, list[str], dict[str, str]]]:
-    if not lab.clusters:
+    if not lab.clusters or lab.topology.hosts[host].role not in CONTROL_PLANE:
         return []
     # Only here, so that a lab without clusters needs nothing of theirs.
     from . import control_plane

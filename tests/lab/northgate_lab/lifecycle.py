@@ -67,7 +67,7 @@ def status(lab: Lab) -> list[tuple[str, str, str, str, str]]:
     rows = []
     for name, host in lab.topology.hosts.items():
         running = hosts.pids(lab, name)
-        where = "running" if running else "off"
+        where = "running" if running or host.role == "prober" else "off"
         if host.role not in topology.GUESTS and running:
             where = " ".join(running)
         cable = "none" if network.LAB not in network.existing() else "cut" if network.is_cut(host) else "plugged"
@@ -77,7 +77,7 @@ def status(lab: Lab) -> list[tuple[str, str, str, str, str]]:
 
 def is_complete(lab: Lab) -> bool:
     """Return whether every host that should run does."""
-    wanted = lab.topology.guests + (lab.topology.hosted if lab.clusters else [])
+    wanted = lab.topology.running if lab.clusters else lab.topology.guests
     return bool(network.existing()) and all(hosts.pids(lab, name) for name in wanted)
 
 
@@ -99,7 +99,7 @@ def _start(lab: Lab, progress: Progress) -> None:
         control_plane.prepare(lab.topology, lab.state)
     inventory.write(lab)
     # Control planes first: everybody waits for them.
-    started = [name for name in (*lab.topology.hosted, *lab.topology.guests) if hosts.start(lab, name)]
+    started = [name for name in lab.topology.running if hosts.start(lab, name)]
     progress(f"started {', '.join(started)}" if started else "every host runs")
 
 

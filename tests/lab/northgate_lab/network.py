@@ -18,7 +18,10 @@ CLONE_NEWNET = 0x40000000
 # Cables that `cut` cuts; Ansible keeps its way.
 CUTTABLE = ("fabric", "outside")
 SETTINGS = ("net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.all.accept_ra=0",
-            "net.ipv6.conf.default.accept_ra=0", "net.ipv4.ip_unprivileged_port_start=0")
+            "net.ipv6.conf.default.accept_ra=0", "net.ipv4.ip_unprivileged_port_start=0",
+            # A prober stays behind its gateway, which is on the routers' segment as it is itself.
+            "net.ipv4.conf.all.accept_redirects=0", "net.ipv4.conf.default.accept_redirects=0",
+            "net.ipv6.conf.all.accept_redirects=0", "net.ipv6.conf.default.accept_redirects=0")
 
 
 def namespace(host: str) -> str:
@@ -47,8 +50,8 @@ def create(topology: Topology) -> None:
                 commands += [f"tuntap add {port(name, segment)} mode tap"] + _plug(name, segment)
     _batch(LAB, commands)
     for name in topology.hosted:
-        if not (NAMESPACES / namespace(name)).exists() or "fabric" not in _links(namespace(name)):
-            _add_hosted(topology.hosts[name], links)
+        if not (NAMESPACES / namespace(name)).exists() or _segment(topology.hosts[name]) not in _links(namespace(name)):
+            _add_hosted(topology.hosts[name], links, topology.gateways(name))
 
 
 def enter() -> None:
@@ -124,14 +127,21 @@ def _add_namespace(name: str) -> None:
         _batch(name, ["link set lo up"])
 
 
-def _add_hosted(host: Host, links: dict[str, dict]) -> None:
-    inner, outer = namespace(host.name), port(host.name, "fabric")
+def _segment(host: Host) -> str:
+    """The segment of a hosted host, and the name of its interface."""
+    return next(iter(host.interfaces))
+
+
+def _add_hosted(host: Host, links: dict[str, dict], gateways: list[str]) -> None:
+    segment = _segment(host)
+    inner, outer = namespace(host.name), port(host.name, segment)
     _add_namespace(inner)
     if outer in links:
         _batch(LAB, [f"link delete {outer}"])
-    _batch(LAB, [f"link add {outer} type veth peer name fabric netns {inner} address {host.mac('fabric')}",
-                 *_plug(host.name, "fabric")])
-    _batch(inner, [f"address add {address} dev fabric" for address in host.interfaces["fabric"]] + ["link set fabric up"])
+    _batch(LAB, [f"link add {outer} type veth peer name {segment} netns {inner} address {host.mac(segment)}",
+                 *_plug(host.name, segment)])
+    _batch(inner, [*(f"address add {address} dev {segment}" for address in host.interfaces[segment]), f"link set {segment} up",
+                   *(f"route add default via {gateway}" for gateway in gateways)])
 
 
 def _plug(host: str, segment: str) -> list[str]:

@@ -20,8 +20,10 @@ SEGMENTS = {
     "client": ("outside", "mgmt"),
     "control_plane": ("fabric",),
     "etcd": ("fabric",),
+    "prober": ("outside",),
 }
 GUESTS = ("router", "worker", "client")
+CONTROL_PLANE = ("control_plane", "etcd")
 CONTROLLER_NUMBER = 1
 # The kernel's limit for interface names is 15, and ours are HOST-x.
 NAME_LENGTH = 13
@@ -120,6 +122,17 @@ class Topology:
     def hosted(self) -> list[str]:
         """Names of the hosts that are processes in a network namespace."""
         return [name for name, host in self.hosts.items() if host.role not in GUESTS]
+
+    @property
+    def running(self) -> list[str]:
+        """Names of the hosts of which something runs, control planes first; in a prober only what is started there."""
+        return [name for name in (*self.hosted, *self.guests) if self.hosts[name].role != "prober"]
+
+    def gateways(self, host: str) -> list[str]:
+        """Addresses of a host's default gateways: a prober has an upstream router behind which it is."""
+        if self.hosts[host].role != "prober":
+            return []
+        return [address for name in self.having("client")[:1] for address in self.hosts[name].addresses]
 
     def members(self, cluster: str, role: str) -> list[str]:
         """Names of a cluster's hosts with a role."""

@@ -34,11 +34,12 @@ def test_http_is_asked_at_the_vips_that_clients_are_told_of(ingress, expected):
 
 
 def test_the_client_understands_the_plan(tmp_path, monkeypatch):
-    monkeypatch.setattr(probing, "SHARE", str(tmp_path))
-    authority = Authority(tmp_path, "x")
-    authority.certificate_file.rename(tmp_path / "failover-ca.pem")
-    (tmp_path / "failover-token").write_text("secret")
-    plan = json.loads(json.dumps(probing.plan(probing.places("alpha", GROUP, ["203.0.113.1"]))))
+    monkeypatch.setattr(probing, "STATE", tmp_path)
+    pki = tmp_path / "clusters" / "alpha"
+    (pki / "tokens").mkdir(parents=True)
+    Authority(pki, "x").certificate_file.rename(pki / "ca.pem")
+    (pki / "tokens" / "admin").write_text("secret")
+    plan = json.loads(json.dumps(probing.plan("alpha", probing.places("alpha", GROUP, ["203.0.113.1"]))))
     loop = Loop()
     for spec in plan["probers"]:
         loop.probers += probes.make(loop, spec, plan["timeout"])
@@ -47,11 +48,10 @@ def test_the_client_understands_the_plan(tmp_path, monkeypatch):
     assert names.count("stream") == probing.STREAMS and len(names) == len(probing.PROBERS) - 1 + probing.STREAMS
 
 
-def test_the_token_is_in_a_file_of_the_client_and_on_no_command_line(state):
+def test_the_token_is_on_no_command_line(state):
     running = probing.Probes("alpha", probing.places("alpha", GROUP, ["203.0.113.1"]))
-    file = state / "hosts" / "client" / "share" / "failover-token"
-    assert (file.read_text(), file.stat().st_mode & 0o777) == ("secret", 0o600)
-    assert "secret" not in " ".join(running._argv) and "traffic.probes" in running._argv
+    assert str(state / "clusters" / "alpha" / "tokens" / "admin") in running._argv[-1]
+    assert "secret" not in " ".join(running._argv) and running._argv[1:4] == ["exec", "prober", "--"]
 
 
 def test_what_the_client_was_late(state):

@@ -104,3 +104,10 @@ def test_what_is_no_topology(text):
 def test_an_unknown_topology_names_the_known_ones():
     with pytest.raises(topology.TopologyError, match="there are: .*default"):
         topology.find("nowhere")
+
+
+def test_a_prober_is_behind_the_client_and_nothing_runs_of_it():
+    found = topology.parse(topology.find("shared").read_text())
+    assert found.hosts["prober"].interfaces == {"outside": ["10.91.0.101/24", "fd91::101/64"]}
+    assert "prober" in found.hosted and "prober" not in found.running
+    assert (found.gateways("prober"), found.gateways("alpha-cp1")) == (["10.91.0.100", "fd91::100"], [])
