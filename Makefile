@@ -18,7 +18,7 @@ demo: ## starts the lab, converges it, probes it with real packets and prints a 
 demo-down: ## stops the lab and removes everything that it left on this machine
 	@tests/lab/lab down
 
-test: ## every test below, in this order; what .ci/run calls
+test: ## every test below; what .ci/run calls
 	@tests/tools/part test
 
 lint: ## ansible-lint, yamllint, ruff, shellcheck, changelog fragments
