@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from driver.command import STATE
+from driver.command import STATE, LabFailed
 from driver.program import TRAFFIC, Program
 from driver.services import PORT
 
@@ -108,7 +108,10 @@ class Probes(Program):
 
     def settled(self, seconds: float) -> float:
         """Wait until every prober has been answered for a while without a failure; return the time. Raises LabFailed."""
-        return float(self.tell("settled", seconds))
+        try:
+            return float(self.tell("settled", seconds))
+        except LabFailed as error:
+            raise LabFailed(f"{error}; not calm are {self.tell('restless', 30.0)} (see traffic.records)") from error
 
     @property
     def series(self) -> dict[str, list[Series]]:

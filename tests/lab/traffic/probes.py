@@ -13,7 +13,8 @@ asked in turn), ``interval`` in seconds, and what its kind needs:
 - ``watch``: ``ca``, ``server_name``, ``path``, ``token_file``, ``silence``; see traffic.watch.
 
 It prints ``ready`` when each prober has had an answer. To the line ``now`` it says ``said now SECONDS``, by its own clock; to ``settled`` likewise, but not
-before every prober has been answered for CALM seconds without a failure. Its last line is all attempts, as JSON.
+before every prober has been answered for CALM seconds without a failure; to ``restless`` which have not, and how their last failure was called (see
+traffic.records). Its last line is all attempts, as JSON.
 """
 from __future__ import annotations
 
@@ -55,6 +56,9 @@ class Told:
         for line in lines:
             if line == b"settled":
                 self._settling = self._loop.now()
+            elif line == b"restless":
+                now = self._loop.now()
+                print("said restless", *sorted(restless(self._loop.probers, now, now if self._settling is None else self._settling)), flush=True)
             else:
                 self._say(line.decode())
 
@@ -75,6 +79,11 @@ def is_calm(prober: Prober, now: float, since: float) -> bool:
     """Return whether all has been well with a prober for long enough; ``since`` is when that was asked."""
     series = prober.series
     return series.answered_at > since + CALM and series.failed_at < now - CALM and prober.waiting(now) < WAITING
+
+
+def restless(probers: list[Prober], now: float, since: float) -> set[str]:
+    """Return the probers with which not all has been well, as NAME:OUTCOME of their last failure."""
+    return {f"{prober.series.prober}:{prober.series.failed_as or '?'}" for prober in probers if not is_calm(prober, now, since)}
 
 
 def silent(probers: list[Prober]) -> set[str]:

@@ -37,6 +37,7 @@ class Series:
     def __init__(self, prober: str, interval: float, in_turn: bool = False) -> None:
         self.prober, self.interval, self.in_turn = prober, interval, in_turn
         self.answered_at = self.failed_at = float("-inf")
+        self.failed_as = ""
         self._starts, self._latencies, self._outcomes = array.array("d"), array.array("f"), bytearray()
 
     def record(self, start: float, now: float, outcome: str) -> None:
@@ -47,7 +48,7 @@ class Series:
         if outcome == OK:
             self.answered_at = now
         elif outcome != RECONNECTED:
-            self.failed_at = now
+            self.failed_at, self.failed_as = now, outcome
 
     def result(self, began: float) -> dict[str, Any]:
         """Return all of it; starts (after ``began``) and latencies in milliseconds, one letter of ``outcomes`` for each."""

@@ -113,3 +113,10 @@ def test_the_kubeconfig_has_the_token_and_the_administrators_server_unless_told(
     token["certificate_authority"] = ""
     config = yaml.safe_load(render("cluster_access", "kubeconfig.j2", cluster_access_token=token, cluster_access_server="https://api.example:6443"))
     assert config["clusters"][0]["cluster"] == {"server": "https://api.example:6443"}
+
+
+def test_signs_of_life_are_not_tracked(guard):
+    text = guard()
+    assert chain(text, "alive") == ["meta l4proto 112 notrack", "udp dport { 3784, 4784, 8848 } notrack"]
+    for name, hook in (("alive_in", "prerouting"), ("alive_out", "output")):
+        assert chain(text, name) == [f"type filter hook {hook} priority raw; policy accept;", "jump alive"]
