@@ -21,7 +21,7 @@ from .felt import Series
 BEHIND_VIP = ("http", "api", "watch")
 BEHIND_POOL = ("tcp", "udp", "stream")
 PROBERS = (*BEHIND_VIP, *BEHIND_POOL)
-INTERVALS = {"http": 0.02, "api": 0.02, "watch": 0.1, "tcp": 0.02, "udp": 0.02, "stream": 0.1}
+INTERVALS = {"http": 0.02, "api": 0.1, "watch": 0.1, "tcp": 0.02, "udp": 0.02, "stream": 0.1}
 STREAMS = 10
 TIMEOUT, PATIENCE, SILENCE = 1.0, 30.0, 0.25
 # The longest that one case may take, and how long probers have for their first answers.

@@ -37,7 +37,7 @@ upstream router. Behind it, in a network namespace, one program runs all probers
 | UDP | address of a pool | a datagram from a new port and its answer | {{udp}} |
 | streams | address of a pool | a numbered message and its echo, on each of {STREAMS} connections that stay open | {{stream}} |
 
-IPv4 and IPv6 take turns. VIPs are in the probers' own segment. The pool is announced by BGP, and the client spreads connections over both routers. The
+IPv4 and IPv6 take turns. TLS is dear, so the API is asked less often. VIPs are in the probers' own segment. The pool is announced by BGP, and the client spreads connections over both routers. The
 first router has the VIP of HTTP when all is well; the API's may be with the second. Before each case everything has to be well: VIPs on the routers
 that are preferred, BGP and BFD sessions up, the client's routes over both routers, servers of haproxy, nodes and deployments ready. Then probers run
 for {MOMENT[0]:.0f} to {MOMENT[1]:.0f} seconds; how long, the seed says. A case has one thing after the other happen, each with a window of its own:

@@ -42,10 +42,15 @@ def end_sessions(leaders: Iterable[int]) -> None:
 
 
 def signal_sessions(leaders: Iterable[int], number: int) -> None:
-    """Send a signal to all processes of process groups."""
-    for leader in leaders:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(leader, number)
+    """Send a signal to the processes of process groups, but for those that another one traces.
+
+    The processes inside a guest are such, and run when its kernel lets them. Their tracer would have to pass the signal on, and user-mode Linux dies of it.
+    """
+    groups = set(leaders)
+    for pid in _all():
+        if _group(pid) in groups and not _is_traced(pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 def end(pids: Iterable[int]) -> None:
@@ -92,6 +97,13 @@ def _stat(pid: int) -> list[str]:
 
 def _group(pid: int) -> int:
     return int(_stat(pid)[2] or 0)
+
+
+def _is_traced(pid: int) -> bool:
+    try:
+        return "\nTracerPid:\t0\n" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def _start_time(pid: int) -> str:
