@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from driver.command import lab
 
 from .probing import BEHIND_VIP, PROBERS
-from .world import World
+from .world import DRAIN_SECONDS, World
 
 OUTAGE_MS = 500
 # The first router has the VIP of HTTP when all is well, the second takes it; other VIPs may be the other way round.
@@ -37,6 +37,11 @@ class Phase:
     least: float = 4.0
     short: tuple[str, ...] = ()
     whole: tuple[str, ...] = ()
+
+    @property
+    def is_gentle(self) -> bool:
+        """Whether nothing is torn down that a connection needs: none may be reset."""
+        return self.whole == PROBERS
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,8 @@ def _frozen(number: int, suffix: str = "") -> Case:
 def _maintenance(number: int) -> tuple[Phase, Phase]:
     name = f"maintenance_{ORDER[number]}"
     return (
-        Phase(name, f"maintenance.yml takes the {ORDER[number]} router out", lambda world: world.maintain(world.routers[number]), whole=PROBERS),
+        Phase(name, f"maintenance.yml takes the {ORDER[number]} router out; a watch through it is ended after {DRAIN_SECONDS} s",
+              lambda world: world.maintain(world.routers[number]), whole=PROBERS),
         _back(f"{name}_resume", "maintenance.yml puts it back", lambda world: world.resume(world.routers[number])),
     )
 

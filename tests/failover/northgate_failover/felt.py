@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from traffic.records import CLOSED, MISSED, OK, RECONNECTED, REFUSED, RESET
+from traffic.records import AGAIN, CLOSED, MISSED, OK, RECONNECTED, REFUSED, RESET
 
-RESETS = frozenset((RESET, REFUSED, CLOSED))
+RESETS = frozenset((RESET, REFUSED, CLOSED, AGAIN))
+# Notes on attempts, of which others say how they went.
+NOTES = frozenset((RECONNECTED, AGAIN))
 # Failures that begin within as many seconds of one another are one disturbance.
 TOGETHER = 1.0
 
@@ -26,7 +28,7 @@ class Attempt(NamedTuple):
     @property
     def failed(self) -> bool:
         """Whether it is lost."""
-        return self.outcome not in (OK, RECONNECTED)
+        return self.outcome != OK and self.outcome not in NOTES
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Series:
 
 @dataclass(frozen=True)
 class Felt:
-    """Of one prober. ``outage`` and ``longest``, the longest that an answer took, are seconds; ``reset`` are those lost that
-    somebody ended: reset, refused or closed before the whole answer was there.
+    """Of one prober. ``outage`` and ``longest``, the longest that an answer took, are seconds; ``reset`` are those that somebody ended: reset, refused
+    or closed before the whole answer was there. They are lost, unless the prober asks again.
     """
 
     outage: float
@@ -66,7 +68,7 @@ def felt(found: Iterable[Series], begin: float, end: float) -> Felt:
     inside = [attempt for series in every for attempt in within(series, begin, end)]
     return Felt(
         outage=max((outage(series, begin, end) for series in every), default=0.0),
-        attempts=sum(attempt.outcome != RECONNECTED for attempt in inside),
+        attempts=sum(attempt.outcome not in NOTES for attempt in inside),
         lost=sum(attempt.failed for attempt in inside),
         reset=sum(attempt.outcome in RESETS for attempt in inside),
         reconnects=sum(attempt.outcome == RECONNECTED or (series.in_turn and attempt.failed and attempt.outcome != MISSED)

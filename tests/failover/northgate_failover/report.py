@@ -31,7 +31,7 @@ upstream router. Behind it, in a network namespace, one program runs all probers
 | Prober | Where | What is one attempt | Every |
 | --- | --- | --- | --- |
 | HTTP | VIP | a new connection, a GET through haproxy and a pod of the ingress controller, status 200 and the whole answer | {{http}} |
-| API | VIP | a new connection with TLS, a GET of /version | {{api}} |
+| API | VIP | a new connection with TLS, a GET of /version; like client-go it asks once more when the connection ends before the answer | {{api}} |
 | watch | VIP | a change of an object that a watch sees; changes are made at the API servers themselves | {{watch}} |
 | TCP | address of a pool | a new connection, a word and its echo from a pod | {{tcp}} |
 | UDP | address of a pool | a datagram from a new port and its answer | {{udp}} |
@@ -48,7 +48,8 @@ measured is not their work.
 - **Lost** is an attempt without its whole answer within {TIMEOUT:.0f} s, so also one whose SYN was lost, which is repeated only then; or one that is
   reset, refused, closed early, or answered with another status than 200. A stream is lost when it is reset or closed or when a message has no answer
   for {PATIENCE:.0f} s; another one is then opened. A change is lost when the watch goes on behind it.
-- **Reset** are those of the lost that somebody ended: reset, refused or closed.
+- **Reset** are those that somebody ended: reset, refused or closed. They are lost, but for the API's that were asked once more: haproxy passes TLS on,
+  so nobody but the client can repeat what an API server had when it died.
 - **Outage** is the longest trouble that has a part in the window: a time without an answer, from one to the next, less the interval; or a time in which
   attempts failed, even if others did not, from the start of the first that failed to the start of the first that was answered after the last.
   Failures within {TOGETHER:.0f} s are one trouble. For streams, of which the worst counts, and for the watch it is the longest time that an answer or a
@@ -61,7 +62,7 @@ measured is not their work.
 
 Goals: with the plug of a router pulled, or the router frozen, no outage is longer than {OUTAGE_MS} ms and no stream is lost; with a worker or its BIRD gone
 none is longer than {OUTAGE_MS} ms, but that streams to pods of a worker without power end with it; nothing is lost where a pod of the ingress controller
-(HTTP) or an API server (API) is killed, where a router or an API server comes back, and in maintenance, reload and upgrade.
+(HTTP) or an API server (API) is killed; nothing is lost or reset where a router or an API server comes back, and in maintenance, reload and upgrade.
 """
 
 
@@ -73,7 +74,7 @@ def figures(result: Result) -> list[Figure]:
         found += [
             Figure(f"{name}_outage", round(felt.outage * 1000), "ms", at_most=OUTAGE_MS if prober in result.phase.short else None),
             Figure(f"{name}_lost", felt.lost, f"of {felt.attempts}", at_most=0 if prober in result.phase.whole else None),
-            Figure(f"{name}_reset", felt.reset, f"of {felt.attempts}"),
+            Figure(f"{name}_reset", felt.reset, f"of {felt.attempts}", at_most=0 if result.phase.is_gentle else None),
         ]
     return found
 

@@ -19,6 +19,8 @@ from .probing import Places, places, web_addresses
 
 CLUSTER, SERVICE = "alpha", "l4-local"
 BOOT_SECONDS, HEALTHY_SECONDS, NODE_SECONDS, UPGRADE_SECONDS = 180.0, 300.0, 150.0, 240.0
+# Of seconds that haproxy has in maintenance for connections to end; a watch never does.
+DRAIN_SECONDS = 10
 CLIENT = "client"
 # What is added to a VIP's addresses for another one.
 BESIDE = 5
@@ -115,7 +117,7 @@ class World:
 
     def maintain(self, router: str) -> None:
         """Take a router out."""
-        self._play("maintenance", {"router": router})
+        self._play("maintenance", {"router": router, "maintenance_drain_time": DRAIN_SECONDS})
 
     def resume(self, router: str) -> None:
         """Put a router back."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from .exchange import Exchange
-from .records import CLOSED, OK, OTHER, REFUSED, RESET, TIMEOUT, Series
+from .records import AGAIN, CLOSED, OK, OTHER, REFUSED, RESET, TIMEOUT, Series
 from .stream import CONNECTING, Stream, Target
 from .stream import REFUSED as STREAM_REFUSED
 from .stream import TIMEOUT as STREAM_TIMEOUT
@@ -19,7 +19,7 @@ from .stream import TIMEOUT as STREAM_TIMEOUT
 # The longest time that the loop sleeps.
 STEP = 0.5
 # Between the end of a stream and the next one.
-AGAIN = 0.1
+PAUSE = 0.1
 # Between the first attempts of probers, so that they do not all come at once.
 STAGGER = 0.005
 _STREAM_ENDS = {STREAM_REFUSED: REFUSED, STREAM_TIMEOUT: TIMEOUT, "econnreset": RESET, "epipe": RESET, "closed": CLOSED}
@@ -134,12 +134,17 @@ class Flights:
 
 
 class Repeated:
-    """Begins an exchange every interval, to its targets in turn, whatever became of those before. One that takes ``timeout`` seconds is lost."""
+    """Begins an exchange every interval, to its targets in turn, whatever became of those before. One that takes ``timeout`` seconds is lost.
 
-    def __init__(self, loop: Loop, series: Series, targets: Sequence[Target], make: Callable[[Target, int], Exchange], timeout: float) -> None:
+    With ``asks_again``, a question whose connection ends before the answer is put once more, in the same time.
+    """
+
+    def __init__(self, loop: Loop, series: Series, targets: Sequence[Target], make: Callable[[Target, int], Exchange], timeout: float, *,
+                 asks_again: bool = False) -> None:
         self.series = series
-        self._loop, self._make, self._timeout = loop, make, timeout
-        self._flights = Flights(loop, lambda exchange, start, now: series.record(start, now, exchange.outcome))
+        self._loop, self._make, self._timeout, self._asks_again = loop, make, timeout, asks_again
+        self._repeated: set[Exchange] = set()
+        self._flights = Flights(loop, self._over)
         self._targets, self._numbers = itertools.cycle(targets), itertools.count(1)
         self._next = loop.now() + STAGGER * len(loop.probers)
 
@@ -154,10 +159,23 @@ class Repeated:
             self._loop.late.append((now, now - self._next))
         # What was due meanwhile is not made up for.
         self._next = self._next + self.series.interval if self._next + self.series.interval > now else now + self.series.interval
-        self._flights.add(self._make(next(self._targets), next(self._numbers)), self._loop.now())
+        self._flights.add(self._question(), self._loop.now())
 
     def waiting(self, now: float) -> float:
         return max(0.0, now - self._flights.oldest)
+
+    def _question(self) -> Exchange:
+        return self._make(next(self._targets), next(self._numbers))
+
+    def _over(self, exchange: Exchange, start: float, now: float) -> None:
+        if self._asks_again and exchange.outcome in (RESET, CLOSED) and exchange not in self._repeated:
+            self.series.record(start, now, AGAIN)
+            repeated = self._question()
+            self._repeated.add(repeated)
+            self._flights.add(repeated, start)
+            return
+        self._repeated.discard(exchange)
+        self.series.record(start, now, exchange.outcome)
 
 
 class LongStream:
@@ -205,6 +223,6 @@ class LongStream:
         if stream.is_over:
             self.series.record(min(stream.waiting_since, now), now, _STREAM_ENDS.get(stream.why, OTHER))
             self._loop.forget(self._descriptor)
-            self._stream, self._again = None, now + AGAIN
+            self._stream, self._again = None, now + PAUSE
         else:
             self._loop.follow(self._descriptor, selectors.EVENT_WRITE if stream.state == CONNECTING else selectors.EVENT_READ, self._event)

@@ -15,6 +15,8 @@ OK, TIMEOUT, RESET, REFUSED, CLOSED, STATUS, UNREACHABLE, OTHER = ".TRFCSUE"
 GONE = "G"
 # Of a watch: a change that was never seen; and, which is no failure, another connection that took over.
 MISSED, RECONNECTED = "MN"
+# The connection ended before the answer, and the question was put again, whose outcome is noted from the same start.
+AGAIN = "A"
 _ERRNO = {
     errno.ECONNRESET: RESET, errno.EPIPE: RESET, errno.ECONNABORTED: RESET, errno.ECONNREFUSED: REFUSED, errno.ETIMEDOUT: TIMEOUT,
     errno.EHOSTUNREACH: UNREACHABLE, errno.ENETUNREACH: UNREACHABLE,
@@ -47,7 +49,7 @@ class Series:
         self._outcomes += outcome.encode()
         if outcome == OK:
             self.answered_at = now
-        elif outcome != RECONNECTED:
+        elif outcome not in (RECONNECTED, AGAIN):
             self.failed_at, self.failed_as = now, outcome
 
     def result(self, began: float) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from figure import CouldNotMeasure
 from northgate_failover import cases, health, world
 from northgate_failover.cases import BY_NAME, CASES
 from northgate_failover.probing import PROBERS
-from northgate_failover.world import World
+from northgate_failover.world import DRAIN_SECONDS, World
 from northgate_lab.cli import _parser
 
 
@@ -68,8 +68,8 @@ def test_what_is_done(name, expected, lab_world, told):
 
 def test_maintenance_takes_each_router_out_and_puts_it_back(lab_world, told, plays):
     commands(BY_NAME["maintenance"], lab_world, told)
-    assert plays == [("maintenance", {"router": "r2"}), ("maintenance", {"router": "r2", "state": "resume"}),
-                     ("maintenance", {"router": "r1"}), ("maintenance", {"router": "r1", "state": "resume"})]
+    assert plays == [(name, variables) for router in ("r2", "r1") for name, variables in (
+        ("maintenance", {"router": router, "maintenance_drain_time": DRAIN_SECONDS}), ("maintenance", {"router": router, "state": "resume"}))]
 
 
 def test_an_upgrade_is_done_in_maintenance(lab_world, told, plays):

@@ -38,6 +38,11 @@ def test_all_are_lost_for_a_while(outcome, reset):
     assert found.outage == pytest.approx(0.4)
 
 
+def test_what_was_asked_once_more_is_one_attempt_and_not_lost():
+    found = all_of(series([*attempts("." * 50), Attempt(0.5, 0.51, "A"), Attempt(0.5, 0.53, ".")]), end=0.98)
+    assert (found.attempts, found.lost, found.reset, found.reconnects) == (50, 0, 1, 0)
+
+
 def test_half_are_lost_for_a_while_though_the_others_are_answered_all_the_time():
     found = all_of(series(attempts("." * 50 + "T." * 20 + "." * 50)), end=2.0)
     assert found.lost == 20

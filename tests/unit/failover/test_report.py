@@ -29,6 +29,8 @@ def test_figures_have_the_goals_of_their_phase():
     assert lines[:3] == [
         "failover_plug_http_outage 700 ms <=500 short", "failover_plug_http_lost 30 of 100 <=0 short", "failover_plug_http_reset 2 of 100 - ok"]
     assert len(lines) == 3 * len(PROBERS)
+    gentle = [figure.line() for figure in report.figures(result(BAD, whole=PROBERS))]
+    assert gentle[2] == "failover_plug_http_reset 2 of 100 <=0 short"
     assert "failover_plug_stream_lost 0 of 100 <=0 ok" in lines and "failover_plug_api_lost 0 of 100 - ok" in lines
 
 

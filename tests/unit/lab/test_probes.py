@@ -135,6 +135,19 @@ def test_requests_and_what_becomes_of_them():
     assert (result["prober"], result["interval"], result["in_turn"]) == ("http", 0.01, False)
 
 
+def test_the_api_is_asked_once_more_when_a_connection_ends_before_the_answer(tls, authority):
+    spec = {"name": "api", "kind": "https", "path": "/", "ca": str(authority / "ca.pem"), "server_name": "kubernetes"}
+    with Server(web(PLAIN, None, PLAIN), tls) as place:
+        result, = run(at_least(20), {**spec, "places": [place]})
+    assert set(result["outcomes"]) == {records.OK, records.AGAIN} and result["outcomes"].count(records.AGAIN) == 1
+    again = result["starts"][result["outcomes"].index(records.AGAIN)]
+    assert result["starts"].count(again) == 2
+
+    with Server(web(PLAIN, None), tls) as place:
+        result, = run(lambda outcomes: set(outcomes[0]) & {records.RESET, records.CLOSED}, {**spec, "places": [place]})
+    assert records.AGAIN in result["outcomes"]
+
+
 def test_an_attempt_without_an_answer_is_lost_after_its_time_and_others_go_on_meanwhile():
     with Server(web(PLAIN, "", PLAIN)) as place:
         result, = run(lambda outcomes: "T" in outcomes[0], {"name": "http", "kind": "http", "places": [place], "host": "a", "path": "/"}, timeout=0.2)
