@@ -14,6 +14,8 @@ from traffic.records import AGAIN, CLOSED, MISSED, OK, RECONNECTED, REFUSED, RES
 RESETS = frozenset((RESET, REFUSED, CLOSED, AGAIN))
 # Notes on attempts, of which others say how they went.
 NOTES = frozenset((RECONNECTED, AGAIN))
+# An answer that takes as many seconds is trouble, though nothing is lost: a SYN that was is sent again only then (RFC 6298, 2.1).
+SLOW = 1.0
 # Failures that begin within as many seconds of one another are one disturbance.
 TOGETHER = 1.0
 
@@ -29,6 +31,11 @@ class Attempt(NamedTuple):
     def failed(self) -> bool:
         """Whether it is lost."""
         return self.outcome != OK and self.outcome not in NOTES
+
+    @property
+    def troubled(self) -> bool:
+        """Whether it is lost, or its answer was slow."""
+        return self.failed or (self.outcome == OK and self.end - self.start >= SLOW)
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ def within(series: Series, begin: float, end: float) -> list[Attempt]:
 
 
 def outage(series: Series, begin: float, end: float) -> float:
-    """Return how long the trouble was that lasted longest: of a time without an answer, and of one in which attempts failed.
+    """Return how long the trouble was that lasted longest: of a time without an answer, and of one in which attempts failed or were slow.
 
     In a stream the former is the longest wait for an answer.
     """
@@ -104,15 +111,15 @@ def _silence(series: Series, begin: float, end: float) -> float:
 
 
 def _disturbances(series: Series, inside: list[Attempt], end: float) -> list[float]:
-    """How long attempts failed, even if others did not: from the start of the first that failed to that of the first that was
-    answered after the last one.
+    """How long attempts failed or were slow, even if others were not: from the start of the first of them to that of the first after the last one
+    that was answered in time. In a stream the wait itself says how slow.
     """
     spans: list[list[float]] = []
     for attempt in inside:
-        if attempt.failed:
+        if attempt.failed or (attempt.troubled and not series.in_turn):
             if spans and attempt.start - spans[-1][1] <= TOGETHER:
                 spans[-1][1] = attempt.start
             else:
                 spans.append([attempt.start, attempt.start])
-    answered = [attempt.start for attempt in series.attempts if attempt.outcome == OK]
+    answered = [attempt.start for attempt in series.attempts if attempt.outcome == OK and not attempt.troubled]
     return [next((start for start in answered if start > last), end) - first for first, last in spans]

@@ -23,7 +23,7 @@ BEHIND_POOL = ("tcp", "udp", "stream")
 PROBERS = (*BEHIND_VIP, *BEHIND_POOL)
 INTERVALS = {"http": 0.02, "api": 0.1, "watch": 0.1, "tcp": 0.02, "udp": 0.02, "stream": 0.1}
 STREAMS = 10
-TIMEOUT, PATIENCE, SILENCE = 1.0, 30.0, 0.25
+TIMEOUT, PATIENCE, SILENCE = 3.0, 30.0, 0.25
 # The longest that one case may take, and how long probers have for their first answers.
 SECONDS, READY_SECONDS = 1800.0, 60.0
 HOST = "shared.example.test"

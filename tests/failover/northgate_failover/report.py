@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from figure import Figure
 
 from .cases import OUTAGE_MS
-from .felt import TOGETHER, Felt
+from .felt import SLOW, TOGETHER, Felt
 from .measure import MOMENT, Result
 from .probing import BEHIND_POOL, BEHIND_VIP, INTERVALS, PATIENCE, PROBERS, SILENCE, STREAMS, TIMEOUT
 
@@ -45,15 +45,16 @@ other happen, each with a window of its own: from just before it until what shou
 The clocks of machines are not compared: the probers note when they are told. Guests, control planes and Ansible share two cores; checks and playbooks
 run at the lowest priority, so that what is measured is not their work.
 
-- **Lost** is an attempt without its whole answer within {TIMEOUT:.0f} s, so also one whose SYN was lost, which is repeated only then; or one that is
-  reset, refused, closed early, or answered with another status than 200. A stream is lost when it is reset or closed or when a message has no answer
+- **Lost** is an attempt without its whole answer within {TIMEOUT:.0f} s, or one that is reset, refused, closed early, or answered with another status
+  than 200. A stream is lost when it is reset or closed or when a message has no answer
   for {PATIENCE:.0f} s; another one is then opened. A change is lost when the watch goes on behind it.
 - **Reset** are those that somebody ended: reset, refused or closed. They are lost, but for the API's that were asked once more: haproxy passes TLS on,
   so nobody but the client can repeat what an API server had when it died.
 - **Outage** is the longest trouble that has a part in the window: a time without an answer, from one to the next, less the interval; or a time in which
-  attempts failed, even if others did not, from the start of the first that failed to the start of the first that was answered after the last.
-  Failures within {TOGETHER:.0f} s are one trouble. For streams, of which the worst counts, and for the watch it is the longest time that an answer or a
-  change took: TCP's own repetitions, whose pauses double from 0.2 s, are part of it.
+  attempts failed or took {SLOW:.0f} s, even if others did not, from the start of the first of them to the start of the first after the last that was
+  answered in time. So one whose SYN was lost is part of it, for that is sent again after a second. Failures within {TOGETHER:.0f} s are one trouble. For
+  streams, of which the worst counts, and for the watch it is the longest time that an answer or a change took: TCP's own repetitions, whose pauses
+  double from 0.2 s, are part of it.
 - **Reconnects**: connections that the watch, or a stream, had to replace. Who only listens is told by nobody that the other side is gone; this watch tries
   another connection after {SILENCE} s without a change, and goes on from the version that it saw last. Clients of Kubernetes are slower to notice:
   client-go asks an HTTP/2 connection that has been silent for 30 s, and waits 15 s for the answer.

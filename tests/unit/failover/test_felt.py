@@ -43,6 +43,13 @@ def test_what_was_asked_once_more_is_one_attempt_and_not_lost():
     assert (found.attempts, found.lost, found.reset, found.reconnects) == (50, 0, 1, 0)
 
 
+def test_answers_that_came_only_after_a_syn_was_sent_again_are_an_outage_without_a_loss():
+    slow = [Attempt(entry.start, entry.start + 1.01, ".") if number in range(50, 70, 2) else entry for number, entry in enumerate(attempts("." * 200))]
+    found = all_of(series(slow), end=3.9)
+    assert found.lost == 0
+    assert found.outage == pytest.approx(19 * INTERVAL)
+
+
 def test_half_are_lost_for_a_while_though_the_others_are_answered_all_the_time():
     found = all_of(series(attempts("." * 50 + "T." * 20 + "." * 50)), end=2.0)
     assert found.lost == 20
