@@ -200,6 +200,8 @@ def run(module, inbox):
         remember(received, accepted)
         down = adapter.down()
     forgotten = forget(options, accepted, inbox, shipped.values(), module.check_mode)
+    if forgotten and not module.check_mode:
+        adapter.forget_former()
     warn(module, received, state, down)
     module.exit_json(
         changed=bool(outcome.plan or forgotten),

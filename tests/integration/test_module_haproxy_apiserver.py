@@ -131,6 +131,18 @@ def test_seeds_serve_until_the_cluster_is_observed_and_its_servers_are_remembere
     assert site.run(**options)["servers"] == {"alpha": [b]}
 
 
+def test_a_cluster_that_is_served_no_more_is_forgotten_also_in_what_was_live_before(site, servers, authority):
+    site.observed(servers("a"), ca=authority.pem)
+    site.observed(servers("b"), ca=authority.pem, cluster="beta")
+    beta = {"beta": {"bind": [f"127.0.0.1:{free_port()}"]}}
+    site.run(clusters=["alpha", "beta"], options={"api": {"alpha": {"bind": [f"127.0.0.1:{site.port}"]}, **beta}})
+    result = site.run(clusters=["beta"], options={"api": beta})
+    assert "forget alpha: it is not served here any more" in result["changes"]
+    texts = [path.read_text("utf-8", "replace") for root in (site.haproxy.config_dir, site.root / "state") for path in root.rglob("*") if path.is_file()]
+    assert any("beta" in text for text in texts) and not any("alpha" in text for text in texts)
+    assert not site.run(clusters=["beta"], options={"api": beta})["changed"]
+
+
 def test_the_authority_of_the_kubeconfig_serves_where_the_inventory_has_none(site, servers, authority, wait):
     a = servers("a")
     message = site.run(servers=[a])["msg"]

@@ -86,6 +86,10 @@ class Adapter:
                 "What is live stays live; free space or mend the file system, and run again",
             ) from error
 
+    def forget_former(self) -> None:
+        """Removes what was live before: it may be of clusters that are none of this router's business any more."""
+        self._store.prune(kept=1)
+
     def _apply(self, steps: Plan, wanted: Wanted) -> str:
         for step in steps.steps:
             if isinstance(step, StoreCertificate):

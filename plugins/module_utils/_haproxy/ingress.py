@@ -50,10 +50,6 @@ class IngressAdapter(Adapter):
     def plan(self, current: Current, wanted: Wanted) -> Plan:
         return plan(current, wanted)
 
-    def forget_former(self) -> None:
-        """Removes what was live before: it may be of clusters that are none of this router's business any more."""
-        self._store.prune(kept=1)
-
     def delete_drained(self, wanted: Wanted) -> None:
         """Deletes servers in maintenance that nothing uses any more; busy ones stay for a later run."""
         for backend, servers in self._runtime.servers().items():

@@ -48,7 +48,7 @@ def test_sctp_without_source_nat_goes_to_nobody_where_services_are_masqueraded(g
 
 def test_the_guard_replaces_its_table_as_a_whole_and_no_other(guard):
     text = guard(ipvs_masquerade=True)
-    tables = [line for line in text.splitlines() if "table " in line and not line.startswith("#")]
+    tables = [line for line in text.splitlines() if "table " in line and not line.lstrip().startswith("#")]
     assert tables == ["table inet northgate", "delete table inet northgate", "table inet northgate {"]
 
 
