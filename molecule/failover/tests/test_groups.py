@@ -155,8 +155,9 @@ def test_routers_whose_group_no_longer_serves_a_cluster_forget_it_and_serve_it_a
         # Servers that still had connections leave with a later run.
         converge("-e", f"@{file}")
         assert {router: traces(router, CONVERGED, OF_CLUSTER) for router in ("r1", "r2")} == {"r1": [], "r2": []}
-        [reply] = ask(question("alpha.example.test", scheme="https", address=outside_addresses("r1")[0]))
-        assert reply.outcome == NO_RULE
+        # Its certificate is gone, too.
+        [refused] = ask(question("alpha.example.test", scheme="https", address=outside_addresses("r1")[0]))
+        assert refused.status == 0
         assert services.addresses("alpha", "l4") == {"l4": []}
     finally:
         converge(*CONFIRMED)
