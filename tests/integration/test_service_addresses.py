@@ -256,6 +256,7 @@ def test_a_cluster_that_is_not_observed_keeps_a_shared_pool_closed(site):
     site.run()
     site.service("new")
     site.clusters["beta"] = {"kubeconfig": "/nowhere"}
+    site.groups["edge"]["clusters"].append("beta")
     done = site.run()
     assert list(done["clusters"]) == ["alpha"] and counts(done) == [0, 0, 1, 0]
     assert "cluster beta is not observed" in done["problems"][0] and site.events("new")[0]["reason"] == "ClusterNotObserved"

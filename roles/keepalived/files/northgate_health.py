@@ -28,7 +28,7 @@ HEADING = 3
 
 def answers(address: str, path: str) -> bool:
     """Whether a GET of the path is answered with status 200."""
-    host, _, port = address.rpartition(":")
+    host, _colon, port = address.rpartition(":")
     with socket.create_connection((host.strip("[]"), int(port)), PATIENCE) as connection:
         connection.sendall(f"GET /{path} HTTP/1.0\r\n\r\n".encode())
         return b" 200 " in connection.recv(64)
@@ -36,7 +36,7 @@ def answers(address: str, path: str) -> bool:
 
 def haproxy(health: str, ports: list[int]) -> str:
     """Why the local haproxy can't serve; "" when it can. Nothing is sent to its ports, so nothing is logged."""
-    address, _, path = health.partition("/")
+    address, _slash, path = health.partition("/")
     try:
         if not answers(address, path):
             return f"haproxy does not answer 200 at {health}"
@@ -102,7 +102,7 @@ class Rules:
     def _kernel_has_none(self) -> bool:
         try:
             with TABLE.open(encoding="ascii") as lines:
-                return sum(1 for _, _line in zip(range(HEADING + 1), lines)) <= HEADING
+                return sum(1 for _number, _line in zip(range(HEADING + 1), lines)) <= HEADING
         except OSError:
             return True
 
