@@ -9,11 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from traffic.records import AGAIN, CLOSED, MISSED, OK, RECONNECTED, REFUSED, RESET
+from traffic.records import AGAIN, CLOSED, MISSED, NOTES, OK, RECONNECTED, REFUSED, RESET
 
 RESETS = frozenset((RESET, REFUSED, CLOSED, AGAIN))
-# Notes on attempts, of which others say how they went.
-NOTES = frozenset((RECONNECTED, AGAIN))
 # An answer that takes as many seconds is trouble, though nothing is lost: a SYN that was is sent again only then (RFC 6298, 2.1).
 SLOW = 1.0
 # Failures that begin within as many seconds of one another are one disturbance.

@@ -17,6 +17,8 @@ GONE = "G"
 MISSED, RECONNECTED = "MN"
 # The connection ended before the answer, and the question was put again, whose outcome is noted from the same start.
 AGAIN = "A"
+# Notes on attempts, of which others say how they went.
+NOTES = frozenset((RECONNECTED, AGAIN))
 _ERRNO = {
     errno.ECONNRESET: RESET, errno.EPIPE: RESET, errno.ECONNABORTED: RESET, errno.ECONNREFUSED: REFUSED, errno.ETIMEDOUT: TIMEOUT,
     errno.EHOSTUNREACH: UNREACHABLE, errno.ENETUNREACH: UNREACHABLE,
@@ -49,7 +51,7 @@ class Series:
         self._outcomes += outcome.encode()
         if outcome == OK:
             self.answered_at = now
-        elif outcome not in (RECONNECTED, AGAIN):
+        elif outcome not in NOTES:
             self.failed_at, self.failed_as = now, outcome
 
     def result(self, began: float) -> dict[str, Any]:
