@@ -16,7 +16,7 @@ import time
 import typing as t
 
 from lab import COMMAND, ROOT, StepFailed, playbook
-from probes import LEAST_SECONDS, ROUTERS, SETTLE_SECONDS, Result, balanced, outside, pulled_plug, requests, routes
+from probes import LEAST_SECONDS, ROUTERS, SETTLE_SECONDS, Result, balanced, outside, pulled_plug, requests, routes, summary
 
 WIDTHS = (62, 40, 40, 4)
 LOOK_AROUND = """\
@@ -58,10 +58,9 @@ def main() -> int:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     print(table(results))
-    good = sum(result.ok for result in results)
-    print(f"\nprobes: {good} of {len(results)} ok; the demo took {time.monotonic() - started:.0f} s\n")
+    print(f"\n{summary(results)}; the demo took {time.monotonic() - started:.0f} s\n")
     print(LOOK_AROUND.format(lab=COMMAND.relative_to(ROOT)))
-    return 0 if good == len(results) else 1
+    return 0 if all(result.ok for result in results) else 1
 
 
 def _up() -> None:

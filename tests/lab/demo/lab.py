@@ -105,9 +105,12 @@ def say(protocol: str, address: str, port: int, router: str) -> dict[str, t.Any]
     target = f"[{address}]" if version == 6 else address
     # SCTP would tell the other side all addresses of the client, also those of other networks.
     own = json.loads(on("client", "ip", "-j", f"-{version}", "route", "get", router))[0]["prefsrc"]
-    source = f",bind=[{own}]" if version == 6 else f",bind={own}"
+    options = f",bind=[{own}]" if version == 6 else f",bind={own}"
+    if protocol == "SCTP":
+        # It knows no half-closed state (RFC 9260, section 9): an answer not yet here when the end of the question is told would be lost.
+        options += ",shut-none"
     script = (
-        f"ip route replace {address} via {router}; echo hello | timeout 5 socat -t 0.5 - {protocol}{version}-CONNECT:{target}:{port}{source}; "
+        f"ip route replace {address} via {router}; echo hello | timeout 5 socat -t 0.5 - {protocol}{version}-CONNECT:{target}:{port}{options}; "
         f"ip route del {address} via {router}"
     )
     return _json(call("exec", "client", "--", "sh", "-c", f"{script} 2>/dev/null || true").partition("\n")[0])

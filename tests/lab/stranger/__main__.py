@@ -19,7 +19,7 @@ sys.path[:0] = [str(TESTS / "tools"), str(TESTS / "lab" / "demo")]
 
 import readme  # noqa: E402
 from lab import STATE, StepFailed  # noqa: E402
-from probes import ROUTERS, redirect, web  # noqa: E402
+from probes import ROUTERS, redirect, summary, web  # noqa: E402
 
 HOST = "alpha.example.test"
 NUMBERS = {"192.0.2.11": 11, "192.0.2.12": 12, "192.0.2.21": 21, "192.0.2.22": 22}
@@ -81,9 +81,8 @@ def main() -> int:
             return 1
     for result in results:
         print(f"{'ok  ' if result.ok else 'FAIL'}  {result.what}: {result.seen}")
-    good = sum(result.ok for result in results)
-    print(f"probes: {good} of {len(results)} ok with the README's inventory")
-    return 0 if good == len(results) else 1
+    print(f"{summary(results)} with the README's inventory")
+    return 0 if all(result.ok for result in results) else 1
 
 
 if __name__ == "__main__":
