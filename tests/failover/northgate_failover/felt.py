@@ -31,9 +31,9 @@ class Attempt(NamedTuple):
         return self.outcome != OK and self.outcome not in NOTES
 
     @property
-    def troubled(self) -> bool:
-        """Whether it is lost, or its answer was slow."""
-        return self.failed or (self.outcome == OK and self.end - self.start >= SLOW)
+    def in_time(self) -> bool:
+        """Whether it was answered, and not slowly."""
+        return self.outcome == OK and self.end - self.start < SLOW
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,14 @@ def _silence(series: Series, begin: float, end: float) -> float:
 
 def _disturbances(series: Series, inside: list[Attempt], end: float) -> list[float]:
     """How long attempts failed or were slow, even if others were not: from the start of the first of them to that of the first after the last one
-    that was answered in time. In a stream the wait itself says how slow.
+    that was answered in time.
     """
     spans: list[list[float]] = []
     for attempt in inside:
-        if attempt.failed or (attempt.troubled and not series.in_turn):
+        if attempt.outcome not in NOTES and not attempt.in_time:
             if spans and attempt.start - spans[-1][1] <= TOGETHER:
                 spans[-1][1] = attempt.start
             else:
                 spans.append([attempt.start, attempt.start])
-    answered = [attempt.start for attempt in series.attempts if attempt.outcome == OK and not attempt.troubled]
+    answered = [attempt.start for attempt in series.attempts if attempt.in_time]
     return [next((start for start in answered if start > last), end) - first for first, last in spans]
