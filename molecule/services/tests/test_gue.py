@@ -16,6 +16,7 @@ from driver.streams import PROTOCOLS, ask, client, outcomes, target
 NAME, WORKERS, CLIENT = "gue", ("alpha-w1", "alpha-w2"), ("10.91.0.100", "fd91::100")
 UDP_PORT = 6080
 SITE_SECONDS = 300.0
+SITE = ("--limit", ",".join(WORKERS), "--tags", "ipvs_node", "playbooks/site.yml")
 
 
 def listening(worker):
@@ -29,11 +30,11 @@ def addresses(tmp_path_factory):
     """A service of alpha with tunnels, whose workers are set up for GUE, and for IPIP again afterwards."""
     clusters.apply("alpha", load_balancer(NAME, annotations={"forwarding": "tunnel"}, externalTrafficPolicy="Local"))
     gue = services.changed(tmp_path_factory.mktemp("gue") / "clusters.json", "alpha", tunnel="gue")
-    lab("ansible", "--", *gue, "--limit", "workers", "playbooks/site.yml", timeout=SITE_SECONDS)
+    lab("ansible", "--", *gue, *SITE, timeout=SITE_SECONDS)
     converge(*gue)
     yield services.addresses("alpha", NAME)[NAME]
     clusters.delete("alpha", "service", NAME)
-    lab("ansible", "--", "--limit", "workers", "playbooks/site.yml", timeout=SITE_SECONDS)
+    lab("ansible", "--", *SITE, timeout=SITE_SECONDS)
     assert {worker: listening(worker) for worker in WORKERS} == dict.fromkeys(WORKERS, [])
     converge(*CONFIRMED)
 
