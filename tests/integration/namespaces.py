@@ -12,7 +12,8 @@ import subprocess
 import typing as t
 from pathlib import Path
 
-PREFIX = "northgate-test-vrrp"
+# With the number of the process that made it, so that runs don't meet.
+PREFIX = "northgate-test"
 
 
 class Host:
@@ -24,7 +25,7 @@ class Host:
                           for segment, prefixes in segments.items()}
         self.etc = root / name / "etc"
         self.started: list[subprocess.Popen[t.Any]] = []
-        self._namespace = f"{PREFIX}-{name}"
+        self._namespace = _name(name)
         for directory in ("etc", "run", "lib"):
             (root / name / directory).mkdir(parents=True)
         subprocess.run(["cp", "-a", "/etc/.", str(self.etc)], check=True)
@@ -89,7 +90,7 @@ class Network:
     def __init__(self, root: Path, segments: dict[str, tuple[str, str]], hosts: dict[str, tuple[int, t.Sequence[str]]]) -> None:
         remove_left()
         self.hosts: dict[str, Host] = {}
-        self._switch = f"{PREFIX}-switch"
+        self._switch = _name("switch")
         _ip("netns", "add", self._switch)
         for segment in segments:
             _ip("-n", self._switch, "link", "add", segment, "type", "bridge", "mcast_snooping", "0", "forward_delay", "0")
@@ -114,10 +115,15 @@ def remove_left() -> None:
     """Removes namespaces that an interrupted run left, with what runs in them."""
     directory = "/run/netns"
     for name in os.listdir(directory) if os.path.isdir(directory) else []:
-        if name.startswith(f"{PREFIX}-"):
+        maker = name.removeprefix(f"{PREFIX}-").partition("-")[0]
+        if name != maker and maker.isdigit() and not os.path.exists(f"/proc/{maker}"):
             for pid in subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=False).stdout.split():
                 os.kill(int(pid), 9)
             _ip("netns", "delete", name)
+
+
+def _name(of: str) -> str:
+    return f"{PREFIX}-{os.getpid()}-{of}"
 
 
 def _ip(*arguments: str) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Real BIRDs with the role's configuration: each a host of its own on one switch, which are network namespaces."""
+"""Real BIRDs with the role's configuration, each on a host of its own. All hosts are on one segment, which is their interface eth0."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import time
 import typing as t
 from pathlib import Path
 
+import namespaces
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
@@ -25,6 +26,7 @@ from ansible_collections.northgate.edge.plugins.module_utils._bird.info import g
 ROLE = Path(__file__).parents[2] / "roles/bird"
 # Another version of BIRD may be tried; it needs no client.
 BIRD = os.environ.get("NORTHGATE_BIRD") or shutil.which("bird") or "/usr/sbin/bird"
+SEGMENT, NUMBERS = "eth0", {"r1": 1, "r2": 2, "out": 9}
 # What the routers announce, and their addresses as next hops.
 POOL, POOL6 = "203.0.113.0/24", "2001:db8:100::/64"
 R1, R2 = {"10.0.0.1"}, {"10.0.0.2"}
@@ -43,55 +45,14 @@ def render(template: str, variables: dict[str, t.Any]) -> str:
     return Templar(loader=DataLoader(), variables={**plain, **empty, **variables}).template(trust_as_template("#jinja2: trim_blocks:True\n" + text))
 
 
-class Network:
-    """A switch with hosts, all of them removed by ``close``. Names hold the process's number, so runs don't meet."""
-
-    def __init__(self) -> None:
-        self.prefix = f"northgate-test-bird{os.getpid()}-"
-        self._namespaces: list[str] = []
-        self.switch = self._namespace("switch")
-        self.ip(self.switch, "link", "add", "bridge", "type", "bridge")
-        self.ip(self.switch, "link", "set", "bridge", "up")
-
-    def _namespace(self, name: str) -> str:
-        run("ip", "netns", "add", self.prefix + name)
-        self._namespaces.append(self.prefix + name)
-        return self.prefix + name
-
-    def ip(self, namespace: str, *arguments: str) -> str:
-        return run("ip", "-n", namespace, *arguments).stdout
-
-    def host(self, name: str, *addresses: str) -> str:
-        """A host's namespace, with the interface eth0 on the switch."""
-        namespace = self._namespace(name)
-        self.ip(namespace, "link", "set", "lo", "up")
-        self.ip(namespace, "link", "add", "eth0", "type", "veth", "peer", "name", name, "netns", self.switch)
-        for address in addresses:
-            self.ip(namespace, "address", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
-        self.ip(namespace, "link", "set", "eth0", "up")
-        self.plug(name, True)
-        self.ip(self.switch, "link", "set", name, "up")
-        return namespace
-
-    def plug(self, name: str, plugged: bool) -> None:
-        """Put a host's cable into the switch, or pull it there: the host itself sees no difference."""
-        self.ip(self.switch, "link", "set", name, *(["master", "bridge"] if plugged else ["nomaster"]))
-
-    def close(self) -> None:
-        for namespace in reversed(self._namespaces):
-            run("ip", "netns", "delete", namespace, check=False)
-
-
 class Host:
-    """A host with a BIRD. ``variables`` are those of the role; write() and take_over() do what the role does."""
+    """A host's BIRD. ``variables`` are those of the role; write() and take_over() do what the role does."""
 
-    def __init__(self, network: Network, directory: Path, name: str, *addresses: str, **variables: t.Any) -> None:
-        self.name, self.directory, self.network = name, directory / name, network
-        self.directory.mkdir()
-        self.namespace = network.host(name, *addresses)
+    def __init__(self, network: namespaces.Network, directory: Path, name: str, **variables: t.Any) -> None:
+        self.name, self.directory, self.network, self.host = name, directory / name, network, network.hosts[name]
         self.config, self.passwords, self.drain_file = (self.directory / file for file in ("bird.conf", "passwords.conf", "drain.conf"))
         self.socket = str(self.directory / "bird.ctl")
-        self.variables = {"bird_router_id": addresses[0].partition("/")[0], "bird_drain_file": str(self.drain_file),
+        self.variables = {"bird_router_id": self.host.addresses[SEGMENT][0].partition("/")[0], "bird_drain_file": str(self.drain_file),
                           "bird_password_file": str(self.passwords), **variables}
         self.process: subprocess.Popen[bytes] | None = None
         self.drain(False)
@@ -112,8 +73,8 @@ class Host:
         if not arguments:
             self.write(**variables)
         with (self.directory / "output").open("ab") as output:
-            self.process = subprocess.Popen(["ip", "netns", "exec", self.namespace, BIRD, "-f", "-c", str(self.config), "-s", self.socket,
-                                             "-P", str(self.directory / "pid"), *arguments], stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(self.host.command(BIRD, "-f", "-c", str(self.config), "-s", self.socket, "-P", str(self.directory / "pid"),
+                                                              *arguments), stdout=output, stderr=output, stdin=subprocess.DEVNULL)
         until(lambda: self.info("protocols")["running"], f"{self.name} answers")
         return self
 
@@ -159,7 +120,7 @@ class Host:
     def routes(self, version: int = 4) -> dict[str, set[str]]:
         """The kernel's routes that are BIRD's: destination -> addresses of the next hops."""
         found = {}
-        for route in json.loads(run("ip", "-n", self.namespace, f"-{version}", "-j", "route", "show", "proto", "bird").stdout or "[]"):
+        for route in json.loads(self.host.run("ip", f"-{version}", "-j", "route", "show", "proto", "bird") or "[]"):
             hops = route.get("nexthops", [route])
             found[route["dst"]] = {hop.get("gateway") or hop.get("via", {}).get("host", "") for hop in hops}
         return found
@@ -176,21 +137,20 @@ def until(condition: t.Callable[[], t.Any], what: str, timeout: float = 30.0) ->
 
 def lab(directory: Path) -> t.Iterator[tuple[Host, Host, Host]]:
     """Hosts r1 and r2 (routers of one group, AS 64500) and out (AS 64700), not started; all are gone afterwards."""
-    network = Network()
+    network = namespaces.Network(directory, {SEGMENT: ("10.0.0.", "fd00::")}, {name: (number, [SEGMENT]) for name, number in NUMBERS.items()})
     hosts: list[Host] = []
     try:
         outside = [{"name": "out", "addresses": ["10.0.0.9", "fd00::9"], "asn": 64700, "export_prefixes": [POOL, POOL6]}]
         routers = [{"name": f"r{number}", "addresses": [f"10.0.0.{number}", f"fd00::{number}"], "asn": 64500, "import_prefixes": [POOL, POOL6]}
                    for number in (1, 2)]
-        for number in (1, 2):
-            hosts.append(Host(network, directory, f"r{number}", f"10.0.0.{number}/24", f"fd00::{number}/64", bird_asn=64500,
-                              bird_announce=[POOL, POOL6], bird_neighbors=outside))
-        hosts.append(Host(network, directory, "out", "10.0.0.9/24", "fd00::9/64", bird_asn=64700, bird_neighbors=routers))
+        for name in ("r1", "r2"):
+            hosts.append(Host(network, directory, name, bird_asn=64500, bird_announce=[POOL, POOL6], bird_neighbors=outside))
+        hosts.append(Host(network, directory, "out", bird_asn=64700, bird_neighbors=routers))
         yield hosts[0], hosts[1], hosts[2]
     finally:
         for host in hosts:
             host.kill()
-        network.close()
+        network.end()
 
 
 def neighbors(host: Host, *changes: dict[str, t.Any], **values: t.Any) -> list[dict[str, t.Any]]:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import pytest
-from northgate_bird import POOL, POOL6, R1, R2, neighbors, until
+from northgate_bird import POOL, POOL6, R1, R2, SEGMENT, neighbors, until
 
 OTHER = "198.51.100.0/24"
 
@@ -79,7 +79,7 @@ def test_bfd_notices_a_router_that_is_gone_long_before_the_hold_time(birds, how)
     if how == "killed":
         r1.kill()
     else:
-        out.network.plug("r1", False)
+        out.network.cut("r1", SEGMENT)
     # The hold time is 9 s; less than that is BFD's doing.
     until(lambda: out.routes()[POOL] == R2 and out.routes(6)[POOL6] == {"fd00::2"}, "r1's routes are withdrawn", timeout=6)
     assert out.sessions()["r2_v4"]["bgp_state"] == "Established"
@@ -90,8 +90,8 @@ def test_the_workers_of_a_cluster_stand_in_for_one_that_is_gone_until_it_is_back
     w1, w2, router = bird_lab
     # As role ipvs has it: what the router itself sends does not go by way of who stands in, or it would never see the other again.
     for family, address, network in (("-4", "10.0.0.9", "10.0.0.0/24"), ("-6", "fd00::9", "fd00::/64")):
-        router.network.ip(router.namespace, family, "rule", "add", "pref", "120", "from", address, "lookup", "121")
-        router.network.ip(router.namespace, family, "route", "add", network, "dev", "eth0", "table", "121")
+        router.host.run("ip", family, "rule", "add", "pref", "120", "from", address, "lookup", "121")
+        router.host.run("ip", family, "route", "add", network, "dev", "eth0", "table", "121")
     for host in bird_lab:
         host.start(**({"bird_stand_in_clusters": ["alpha"], "bird_neighbors": neighbors(router, cluster="alpha")} if host is router else {}))
     until(lambda: router.up("r1_v4", "r1_v6", "r2_v4", "r2_v6"), "all sessions")
@@ -100,13 +100,13 @@ def test_the_workers_of_a_cluster_stand_in_for_one_that_is_gone_until_it_is_back
     if how == "killed":
         w1.kill()
     else:
-        router.network.plug("r1", False)
+        router.network.cut("r1", SEGMENT)
     until(lambda: router.routes().get("10.0.0.1") == R2 and router.routes(6).get("fd00::1") == {"fd00::2"}, "w2 stands in for w1")
     assert not {"10.0.0.2", "fd00::2"} & {*router.routes(), *router.routes(6)}
     if how == "killed":
         w1.start()
     else:
-        router.network.plug("r1", True)
+        router.network.mend("r1", SEGMENT)
     until(lambda: router.up("r1_v4", "r1_v6") and not nodes & {*router.routes(), *router.routes(6)}, "every worker for itself again")
     # Where all are gone nobody stands in.
     w1.kill()
