@@ -73,7 +73,7 @@ class Router:
         (root / "haproxy.cfg").write_text(HAPROXY)
         host.start(sys.executable, "-c", ECHO, host.name, log=root / f"{host.name}-echo.log")
         self.start_haproxy()
-        host.start("python3", "/etc/keepalived/northgate_health.py", "127.0.0.1:8404/healthz", "80", log=root / f"{host.name}-health.log")
+        host.start("python3", "/etc/keepalived/northgate_health.py", "--settle=1", "127.0.0.1:8404/healthz", "80", log=root / f"{host.name}-health.log")
 
     def start_haproxy(self) -> None:
         self.haproxy = self.host.start("haproxy", "-f", str(self.root / "haproxy.cfg"), log=self.root / f"{self.host.name}-haproxy.log")

@@ -5,6 +5,9 @@
 
 haproxy: the local haproxy answers and takes connections on its ports. routes: BGP is up, and the rules of services are in the kernel. A file has 0 for
 yes and 1 for no. One process that stays costs far less than a new one for each check, and is heard at once.
+
+One BGP session is enough to keep VIPs. A router that had none, or did not run for a while, has others preferred until haproxy has had the time to find
+the pods again, and until all sessions are back or it has waited long enough for them.
 """
 from __future__ import annotations
 
@@ -24,6 +27,8 @@ RULES, TABLE = Path("/etc/ipvsadm.rules"), Path("/proc/net/ip_vs")
 PATIENCE = 1.0
 # Lines above the first rule in TABLE.
 HEADING = 3
+# A pause of so many seconds between two checks is none of the checks' own: the router was frozen, and others have taken over.
+STALL = 5.0
 
 
 def answers(address: str, path: str) -> bool:
@@ -68,16 +73,18 @@ def protocols() -> str:
     return "".join(said)
 
 
-def bgp() -> str:
-    """Why there is no BGP. One session is enough: a worker that is down is no reason to move. A router without BIRD, or whose BIRD has no neighbours, has
-    none to lose."""
+def bgp() -> tuple[str, str]:
+    """Why there is no BGP, and what of it is missing. A router without BIRD, or whose BIRD has no neighbours, has none to lose."""
     if not BIRD_ENABLED.exists():
-        return ""
+        return "", ""
     try:
-        said = protocols()
+        lines = [line for line in protocols().splitlines() if " BGP " in line]
     except OSError as error:
-        return f"BIRD does not answer: {error}"
-    return "no BGP session is up" if " BGP " in said and "Established" not in said else ""
+        return f"BIRD does not answer: {error}", ""
+    missing = [line.split()[0] for line in lines if "Established" not in line]
+    if lines and len(missing) == len(lines):
+        return "no BGP session is up", ""
+    return "", f"without BGP: {' '.join(missing)}" if missing else ""
 
 
 class Rules:
@@ -108,22 +115,47 @@ class Rules:
 
 
 class Verdict:
-    """What keepalived is told: no after ``fall`` checks that failed, yes after ``rise`` good ones; the first decides alone."""
+    """What keepalived is told: no after ``fall`` checks that failed; yes when nothing was wrong for ``settle`` seconds and nothing missing either, or
+    nothing wrong for ``patience`` seconds. What was told last holds when the process starts anew.
+    """
 
-    def __init__(self, name: str, check: Callable[[], str], fall: int, rise: int) -> None:
-        self._name, self._check, self._needed = name, check, {True: rise, False: fall}
-        self._well: bool | None = None
-        self._count = 0
+    def __init__(self, name: str, check: Callable[[], tuple[str, str]], fall: int, settle: float, patience: float) -> None:
+        self._name, self._check, self._fall, self._settle, self._patience = name, check, fall, settle, patience
+        self._failed = 0
+        # Since when nothing has been wrong, and nothing missing.
+        self._well_since: float | None = None
+        self._whole_since: float | None = None
+        try:
+            self._well = (FILES / name).read_text(encoding="ascii").strip() == "0"
+        except OSError:
+            self._tell(False, "not known yet")
 
-    def look(self) -> None:
-        why = self._check()
-        well = not why
-        self._count = self._count + 1 if well != self._well else 0
-        if self._well is None or self._count >= self._needed[well]:
-            self._well, self._count = well, 0
-            FILES.mkdir(parents=True, exist_ok=True)
-            (FILES / self._name).write_text("0\n" if well else "1\n", encoding="ascii")
-            print(f"{self._name}: {why or 'well'}", flush=True)
+    def look(self, now: float) -> None:
+        """Check once; ``now`` is the time in seconds of a clock that only goes on."""
+        wrong, missing = self._check()
+        self._failed = self._failed + 1 if wrong else 0
+        self._well_since = None if wrong else self._well_since if self._well_since is not None else now
+        self._whole_since = None if wrong or missing else self._whole_since if self._whole_since is not None else now
+        if self._well and self._failed >= self._fall:
+            self._tell(False, wrong)
+        elif not self._well and (_lasts(self._whole_since, now, self._settle) or _lasts(self._well_since, now, self._patience)):
+            self._tell(True, missing or "well")
+
+    def doubt(self, why: str) -> None:
+        """Tell no until it is well again."""
+        self._well_since = self._whole_since = None
+        if self._well:
+            self._tell(False, why)
+
+    def _tell(self, well: bool, why: str) -> None:
+        self._well = well
+        FILES.mkdir(parents=True, exist_ok=True)
+        (FILES / self._name).write_text("0\n" if well else "1\n", encoding="ascii")
+        print(f"{self._name}: {why}", flush=True)
+
+
+def _lasts(since: float | None, now: float, seconds: float) -> bool:
+    return since is not None and now - since >= seconds
 
 
 def main() -> None:
@@ -131,20 +163,32 @@ def main() -> None:
     parser.add_argument("--once", action="store_true", help="say what is wrong, and fail when something is")
     parser.add_argument("--interval", type=float, default=0.5)
     parser.add_argument("--fall", type=int, default=3)
-    parser.add_argument("--rise", type=int, default=2)
+    parser.add_argument("--settle", type=float, default=6.0, help="seconds for which BGP and rules have to be there")
+    parser.add_argument("--patience", type=float, default=30.0, help="seconds to wait for BGP sessions while others are up")
     parser.add_argument("health", help="ADDRESS:PORT/PATH of haproxy's own health")
     parser.add_argument("ports", type=int, nargs="*")
     options = parser.parse_args()
     rules = Rules()
-    checks = {"haproxy": lambda: haproxy(options.health, options.ports), "routes": lambda: bgp() or rules.missing()}
+
+    def routes() -> tuple[str, str]:
+        wrong, missing = bgp()
+        return wrong or rules.missing(), missing
+
+    checks = {"haproxy": lambda: (haproxy(options.health, options.ports), ""), "routes": routes}
     if options.once:
-        wrong = [why for why in (check() for check in checks.values()) if why]
+        wrong = [why for why, _missing in (check() for check in checks.values()) if why]
         sys.exit("; ".join(wrong) or 0)
     os.chdir("/")
-    verdicts = [Verdict(name, check, options.fall, options.rise) for name, check in checks.items()]
+    verdicts = {name: Verdict(name, check, options.fall, options.interval if name == "haproxy" else options.settle, options.patience)
+                for name, check in checks.items()}
+    last = time.monotonic()
     while True:
-        for verdict in verdicts:
-            verdict.look()
+        now = time.monotonic()
+        if now - last > options.interval + STALL:
+            verdicts["routes"].doubt(f"nothing ran for {now - last:.0f} s")
+        last = now
+        for verdict in verdicts.values():
+            verdict.look(time.monotonic())
         time.sleep(options.interval)
 
 

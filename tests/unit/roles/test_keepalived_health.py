@@ -81,20 +81,20 @@ def test_a_port_or_a_haproxy_that_is_gone_is_named(health, server):
 
 def test_one_session_is_enough_and_none_is_too_few(health, bird):
     bird(" w1_v4  BGP  ---  up  10:00  Established", " w2_v4  BGP  ---  start  10:00  Active")
-    assert health.bgp() == ""
+    assert health.bgp() == ("", "without BGP: w2_v4")
     bird(" w1_v4  BGP  ---  start  10:00  Active")
-    assert health.bgp() == "no BGP session is up"
+    assert health.bgp() == ("no BGP session is up", "")
 
 
 def test_where_there_are_no_neighbours_there_is_no_session_to_lose(health, bird):
     bird(" device1  Device  ---  up  10:00")
-    assert health.bgp() == ""
+    assert health.bgp() == ("", "")
 
 
 def test_a_bird_that_is_dead_is_named_and_one_that_is_not_enabled_is_none(health):
-    assert health.bgp() == ""
+    assert health.bgp() == ("", "")
     health.BIRD_ENABLED.touch()
-    assert "BIRD does not answer" in health.bgp()
+    assert "BIRD does not answer" in health.bgp()[0]
 
 
 @pytest.mark.parametrize(("rules", "table", "well"), [
@@ -108,15 +108,45 @@ def test_rules_that_are_to_be_there_are_missed(health, rules, table, well):
     assert bool(health.Rules().missing()) != well
 
 
-def test_keepalived_is_told_after_some_checks_in_a_row_and_at_once_at_the_start(health):
-    said = []
-    verdict = health.Verdict("haproxy", lambda: said[0], fall=3, rise=2)
+@pytest.fixture(name="told")
+def _told(health):
+    """What keepalived is told after a look at a time, in seconds, at which something is wrong or missing."""
+    found = ["", ""]
+    verdict = health.Verdict("routes", lambda: tuple(found), fall=3, settle=6, patience=30)
 
-    def look(why):
-        said[:] = [why]
-        verdict.look()
-        return (health.FILES / "haproxy").read_text()
+    def told(now, wrong="", missing=""):
+        found[:] = [wrong, missing]
+        verdict.look(now)
+        return (health.FILES / "routes").read_text(encoding="ascii").strip()
 
-    assert look("down") == "1\n"
-    assert [look(""), look("down"), look(""), look("")] == ["1\n", "1\n", "1\n", "0\n"]
-    assert [look("down"), look("down"), look(""), look("down"), look("down"), look("down")] == ["0\n"] * 5 + ["1\n"]
+    told.doubt = verdict.doubt
+    return told
+
+
+def test_a_router_is_out_until_all_has_been_well_for_a_while(told):
+    assert [told(0), told(5.9), told(6)] == ["1", "1", "0"]
+
+
+def test_one_bad_check_begins_the_wait_anew_and_three_in_a_row_end_what_was_well(told):
+    assert [told(0), told(5, "down"), told(6), told(11.5), told(12)] == ["1"] * 4 + ["0"]
+    assert [told(13, "down"), told(14, "down"), told(15), told(16, "down"), told(17, "down"), told(18, "down")] == ["0"] * 5 + ["1"]
+
+
+def test_what_is_missing_is_waited_for_but_not_for_ever_and_moves_nothing(told):
+    assert [told(0, missing="w1"), told(20, missing="w1"), told(21), told(26), told(27)] == ["1"] * 4 + ["0"]
+    assert told(100, missing="w1") == "0"
+    assert [told(time, "down") for time in (101, 102, 103)][-1] == "1"
+    assert [told(110, missing="w1"), told(139, missing="w1"), told(140, missing="w1")] == ["1", "1", "0"]
+
+
+def test_a_router_that_did_not_run_has_to_show_again_that_all_is_well(told):
+    assert [told(0), told(6)] == ["1", "0"]
+    told.doubt("nothing ran")
+    assert [told(20), told(25.9), told(26)] == ["1", "1", "0"]
+
+
+def test_what_keepalived_was_told_holds_when_the_watcher_starts_anew(health, told):
+    assert [told(0), told(6)] == ["1", "0"]
+    again = health.Verdict("routes", lambda: ("", "w1"), fall=3, settle=6, patience=30)
+    again.look(7)
+    assert (health.FILES / "routes").read_text(encoding="ascii") == "0\n"
