@@ -249,7 +249,9 @@ def test_a_watch_that_falls_silent_is_replaced_and_no_change_is_lost(authority, 
     # What was made while nobody spoke came late.
     assert max(result["latencies"]) > 50 and min(result["latencies"]) < 10
     assert watched.asked[0].startswith("GET /x?fieldSelector=y&watch=true HTTP")
-    assert re.search(r"&watch=true&resourceVersion=\d+ HTTP", watched.asked[1])
+    # On a busy machine the first watch may be silent before it shows a change.
+    goes_on = [bool(re.search(r"&watch=true&resourceVersion=\d+ HTTP", asked)) for asked in watched.asked]
+    assert goes_on == sorted(goes_on) and goes_on[-1]
 
 
 def test_a_change_that_is_never_seen_is_told(authority, tls):
