@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import typing as t
@@ -115,8 +116,8 @@ def remove_left() -> None:
     """Removes namespaces that an interrupted run left, with what runs in them."""
     directory = "/run/netns"
     for name in os.listdir(directory) if os.path.isdir(directory) else []:
-        maker = name.removeprefix(f"{PREFIX}-").partition("-")[0]
-        if name != maker and maker.isdigit() and not os.path.exists(f"/proc/{maker}"):
+        maker = re.match(rf"{PREFIX}-(\d+)-", name)
+        if maker and not os.path.exists(f"/proc/{maker[1]}"):
             for pid in subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=False).stdout.split():
                 os.kill(int(pid), 9)
             _ip("netns", "delete", name)
