@@ -134,8 +134,8 @@ class Verdict:
         """Check once; ``now`` is the time in seconds of a clock that only goes on."""
         wrong, missing = self._check()
         self._failed = self._failed + 1 if wrong else 0
-        self._well_since = None if wrong else self._well_since if self._well_since is not None else now
-        self._whole_since = None if wrong or missing else self._whole_since if self._whole_since is not None else now
+        self._well_since = _since(self._well_since, now, not wrong)
+        self._whole_since = _since(self._whole_since, now, not wrong and not missing)
         if self._well and self._failed >= self._fall:
             self._tell(False, wrong)
         elif not self._well and (_lasts(self._whole_since, now, self._settle) or _lasts(self._well_since, now, self._patience)):
@@ -152,6 +152,13 @@ class Verdict:
         FILES.mkdir(parents=True, exist_ok=True)
         (FILES / self._name).write_text("0\n" if well else "1\n", encoding="ascii")
         print(f"{self._name}: {why}", flush=True)
+
+
+def _since(before: float | None, now: float, holds: bool) -> float | None:
+    """Since when something holds that has held since ``before``; None when it does not."""
+    if not holds:
+        return None
+    return now if before is None else before
 
 
 def _lasts(since: float | None, now: float, seconds: float) -> bool:
@@ -179,8 +186,9 @@ def main() -> None:
         wrong = [why for why, _missing in (check() for check in checks.values()) if why]
         sys.exit("; ".join(wrong) or 0)
     os.chdir("/")
-    verdicts = {name: Verdict(name, check, options.fall, options.interval if name == "haproxy" else options.settle, options.patience)
-                for name, check in checks.items()}
+    # Of haproxy two good checks are enough.
+    settle = {"haproxy": options.interval, "routes": options.settle}
+    verdicts = {name: Verdict(name, check, options.fall, settle[name], options.patience) for name, check in checks.items()}
     last = time.monotonic()
     while True:
         now = time.monotonic()
