@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from northgate_lab import binaries
 from ports import free_port
+from waiting import wait_for
 
 from ansible_collections.northgate.edge.plugins.module_utils._core import model
 from ansible_collections.northgate.edge.plugins.module_utils._core.decide import ingress_state
@@ -54,15 +55,6 @@ defaults ng_defaults
 """
 # As the role has it, for the tests of what a dead pod costs.
 RETRIES = yaml.safe_load((Path(__file__).parents[2] / "roles/haproxy/defaults/main.yml").read_text())["haproxy_retries"]
-
-
-def wait_for(condition: t.Callable[[], t.Any], what: str, timeout: float = 20.0) -> t.Any:
-    """The first true value of ``condition``; fails the test when there is none within ``timeout`` seconds."""
-    deadline = time.monotonic() + timeout
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {timeout:g} s in vain for {what}"
-        time.sleep(0.02)
-    return value
 
 
 class HAProxy:
@@ -396,6 +388,6 @@ def birds(bird_lab: tuple[northgate_bird.Host, ...]) -> tuple[northgate_bird.Hos
     for host in bird_lab:
         host.start()
     out = bird_lab[2]
-    northgate_bird.until(lambda: out.up("r1_v4", "r1_v6", "r2_v4", "r2_v6"), "all sessions")
-    northgate_bird.until(lambda: len(out.routes().get(northgate_bird.POOL, ())) == len(out.routes(6).get(northgate_bird.POOL6, ())) == 2, "routes")
+    wait_for(lambda: out.up("r1_v4", "r1_v6", "r2_v4", "r2_v6"), "all sessions")
+    wait_for(lambda: len(out.routes().get(northgate_bird.POOL, ())) == len(out.routes(6).get(northgate_bird.POOL6, ())) == 2, "routes")
     return bird_lab

@@ -12,7 +12,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import typing as t
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import namespaces
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from waiting import wait_for
 
 from ansible_collections.northgate.edge.plugins.module_utils._bird.info import gather
 
@@ -75,7 +75,7 @@ class Host:
         with (self.directory / "output").open("ab") as output:
             self.process = subprocess.Popen(self.host.command(BIRD, "-f", "-c", str(self.config), "-s", self.socket, "-P", str(self.directory / "pid"),
                                                               *arguments), stdout=output, stderr=output, stdin=subprocess.DEVNULL)
-        until(lambda: self.info("protocols")["running"], f"{self.name} answers")
+        wait_for(lambda: self.info("protocols")["running"], f"{self.name} answers")
         return self
 
     def kill(self) -> None:
@@ -124,15 +124,6 @@ class Host:
             hops = route.get("nexthops", [route])
             found[route["dst"]] = {hop.get("gateway") or hop.get("via", {}).get("host", "") for hop in hops}
         return found
-
-
-def until(condition: t.Callable[[], t.Any], what: str, timeout: float = 30.0) -> t.Any:
-    """The first true value of ``condition``; fails the test when there is none within ``timeout`` seconds."""
-    deadline = time.monotonic() + timeout
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"{what}: not within {timeout} s"
-        time.sleep(0.05)
-    return value
 
 
 def lab(directory: Path) -> t.Iterator[tuple[Host, Host, Host]]:
