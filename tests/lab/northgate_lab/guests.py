@@ -109,7 +109,7 @@ def command(lab: Lab, host: Host) -> list[str]:
     programs = lab.parts.get("programs") or str(lab.state / "programs")
     return [
         "nice", f"--adjustment={PRIORITIES[host.role]}", f"{lab.parts['kernel']}/linux", f"mem={host.memory}M", f"umid={host.name}", "uml_dir=uml",
-        "ubd0=disk.cow,base.img", "root=/dev/ubda", "rootfstype=ext4", "rw",
+        "ubd0=disk.cow,base.img", "root=/dev/ubda", "rootfstype=ext4", "rw", "seccomp=auto",
         *interfaces, "con=null", "con0=null,fd:1", "ssl=null",
         f"systemd.hostname={host.name}", f"systemd.machine_id={hashlib.sha256(host.name.encode()).hexdigest()[:32]}",
         f"lab.share={urllib.parse.quote(str(directory / 'share'))}", f"lab.programs={urllib.parse.quote(programs)}",

@@ -4,6 +4,8 @@
 """The guests' kernel: user-mode Linux from the distribution's linux-source, with what Kubernetes and routers need."""
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,17 +14,25 @@ from .progress import Progress
 
 DIRECTORY = cache.LAB / "kernel"
 SOURCES = Path("/usr/src")
+# Names a suite of Debian's whose linux-source is taken instead of this machine's own.
+SUITE = "NORTHGATE_KERNEL_SUITE"
 
 
 def ensure(progress: Progress) -> Path:
     """Return a directory with `linux` and `modules.tar`; build it when configuration or build have changed."""
-    return cache.ensure("kernel", cache.key(DIRECTORY.iterdir()), lambda entry: _build(entry, progress), progress)
+    suite = os.environ.get(SUITE, "")
+    return cache.ensure("kernel", cache.key(DIRECTORY.iterdir(), suite), lambda entry: _build(entry, suite, progress), progress)
 
 
-def _build(entry: Path, progress: Progress) -> None:
+def _build(entry: Path, suite: str, progress: Progress) -> None:
     subprocess.run([cache.TOOLS / "packages", "kernel"], check=True)
-    archives = sorted(SOURCES.glob("linux-source-*.tar.xz"))
+    sources = entry / "source" if suite else SOURCES
+    if suite:
+        progress.run("kernel source", [str(DIRECTORY / "source"), suite, str(sources)], cache.root() / "kernel-source.log")
+    archives = sorted(sources.glob("linux-source-*.tar.xz"))
     if not archives:
-        raise FileNotFoundError(f"the package linux-source left no archive in {SOURCES}")
+        raise FileNotFoundError(f"the package linux-source left no archive in {sources}")
     progress.run("guest kernel", ["nice", str(DIRECTORY / "build"), str(archives[-1]), str(entry)],
                  cache.root() / "kernel.log")
+    if suite:
+        shutil.rmtree(sources)
