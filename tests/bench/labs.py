@@ -38,13 +38,13 @@ def running(topology: str, with_clusters: bool = True) -> t.Iterator[None]:
         lab("down", timeout=UP_SECONDS)
 
 
-def play(name: str, variables: dict[str, t.Any] | None = None) -> None:
-    """Runs one of the collection's playbooks, with variables that go before the inventory's."""
+def play(name: str, variables: dict[str, t.Any] | None = None, *options: str) -> None:
+    """Runs one of the collection's playbooks, with variables that go before the inventory's and options of ansible-playbook."""
     told(f"{name}.yml")
     with tempfile.TemporaryDirectory(prefix="northgate-bench-") as directory:
         file = pathlib.Path(directory) / "variables.json"
         file.write_text(json.dumps(variables or {}), encoding="utf-8")
-        lab("ansible", "--", "-e", f"@{file}", f"playbooks/{name}.yml", timeout=PLAYBOOK_SECONDS)
+        lab("ansible", "--", "-e", f"@{file}", *options, f"playbooks/{name}.yml", timeout=PLAYBOOK_SECONDS)
 
 
 def told(message: str) -> None:

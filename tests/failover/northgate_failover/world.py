@@ -149,8 +149,8 @@ class World:
         health.patiently(lambda: converge(*CONFIRMED))
 
     def site(self, groups: dict[str, Any] | None = None) -> None:
-        """Run site.yml, with other router groups than the inventory's."""
-        self._play("site", {"northgate_router_groups": groups} if groups else {})
+        """Run site.yml on the group's routers, one after the other, with other router groups than the inventory's."""
+        self._play("site", {"northgate_router_groups": groups} if groups else {}, f"--limit={','.join(self._members(self.group))}", "--forks=1")
 
     def with_another_vip_address(self) -> dict[str, Any]:
         """Return the router groups, where the VIP of HTTP has one more address of each family."""
@@ -178,8 +178,8 @@ class World:
         found = [ipaddress.ip_interface(text) for text in self._vip[1]["addresses"]]
         return [f"{interface.ip + BESIDE}/{interface.network.prefixlen}" for interface in found]
 
-    def _play(self, name: str, variables: dict[str, Any]) -> None:
-        health.patiently(lambda: play(name, variables))
+    def _play(self, name: str, variables: dict[str, Any], *options: str) -> None:
+        health.patiently(lambda: play(name, variables, *options))
 
     def _members(self, group: str) -> list[str]:
         return [name for name, variables in self._hosts.items() if variables.get("northgate_router_group") == group]

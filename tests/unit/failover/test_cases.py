@@ -28,7 +28,7 @@ def _lab_world(state, told, monkeypatch):
 @pytest.fixture(name="plays")
 def _plays(monkeypatch):
     found = []
-    monkeypatch.setattr(world, "play", lambda name, variables: found.append((name, variables)))
+    monkeypatch.setattr(world, "play", lambda name, variables, *options: found.append((name, variables, *options)))
     return found
 
 
@@ -80,7 +80,8 @@ def test_an_upgrade_is_done_in_maintenance(lab_world, told, plays):
 
 def test_a_vip_gets_another_address_and_loses_it_again(lab_world, told, plays):
     commands(BY_NAME["changed_vip"], lab_world, told)
-    (_first, added), (_second, removed) = plays
+    (_first, added, *options), (_second, removed, *others) = plays
+    assert options == others == ["--limit=r1,r2", "--forks=1"]
     groups = added["northgate_router_groups"]
     assert groups["edge-a"]["vips"]["a"]["addresses"] == ["10.91.0.50/24", "fd91::50/64", "10.91.0.55/24", "fd91::55/64"]
     assert groups["edge-b"] == {"clusters": ["beta"], "vips": {"b": {"addresses": ["10.91.0.60/24"], "preferred": ["r3"]}}}
