@@ -388,6 +388,6 @@ def birds(bird_lab: tuple[northgate_bird.Host, ...]) -> tuple[northgate_bird.Hos
     for host in bird_lab:
         host.start()
     out = bird_lab[2]
-    wait_for(lambda: out.up("r1_v4", "r1_v6", "r2_v4", "r2_v6"), "all sessions")
-    wait_for(lambda: len(out.routes().get(northgate_bird.POOL, ())) == len(out.routes(6).get(northgate_bird.POOL6, ())) == 2, "routes")
+    northgate_bird.until(lambda: out.up("r1_v4", "r1_v6", "r2_v4", "r2_v6"), "all sessions")
+    northgate_bird.until(lambda: len(out.routes().get(northgate_bird.POOL, ())) == len(out.routes(6).get(northgate_bird.POOL6, ())) == 2, "routes")
     return bird_lab

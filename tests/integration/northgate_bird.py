@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -75,7 +76,7 @@ class Host:
         with (self.directory / "output").open("ab") as output:
             self.process = subprocess.Popen(self.host.command(BIRD, "-f", "-c", str(self.config), "-s", self.socket, "-P", str(self.directory / "pid"),
                                                               *arguments), stdout=output, stderr=output, stdin=subprocess.DEVNULL)
-        wait_for(lambda: self.info("protocols")["running"], f"{self.name} answers")
+        until(lambda: self.info("protocols")["running"], f"{self.name} answers")
         return self
 
     def kill(self) -> None:
@@ -124,6 +125,10 @@ class Host:
             hops = route.get("nexthops", [route])
             found[route["dst"]] = {hop.get("gateway") or hop.get("via", {}).get("host", "") for hop in hops}
         return found
+
+
+# BIRD's own timers take seconds.
+until = functools.partial(wait_for, timeout=30.0)
 
 
 def lab(directory: Path) -> t.Iterator[tuple[Host, Host, Host]]:

@@ -7,8 +7,7 @@
 from __future__ import annotations
 
 import pytest
-from northgate_bird import POOL, POOL6, R1, R2, SEGMENT, neighbors
-from waiting import wait_for
+from northgate_bird import POOL, POOL6, R1, R2, SEGMENT, neighbors, until
 
 OTHER = "198.51.100.0/24"
 
@@ -18,10 +17,10 @@ def test_sessions_come_up_with_passwords_and_bfd_and_routes_have_global_next_hop
     r1.start(bird_password="one for all")
     r2.start(bird_neighbors=neighbors(r2, password="only r2's; with a # in it"))
     out.start(bird_password="one for all", bird_neighbors=neighbors(out, {}, {"password": "only r2's; with a # in it"}))
-    wait_for(lambda: out.up("r1_v4", "r1_v6", "r2_v4", "r2_v6"), "all sessions with their passwords")
+    until(lambda: out.up("r1_v4", "r1_v6", "r2_v4", "r2_v6"), "all sessions with their passwords")
     assert "one for all" not in out.config.read_text()
-    wait_for(lambda: out.routes().get(POOL) == R1 | R2, "both routers")
-    wait_for(lambda: out.routes(6).get(POOL6) == {"fd00::1", "fd00::2"}, "global next hops")
+    until(lambda: out.routes().get(POOL) == R1 | R2, "both routers")
+    until(lambda: out.routes(6).get(POOL6) == {"fd00::1", "fd00::2"}, "global next hops")
     assert {(entry["interval"], entry["timeout"]) for entry in out.info("bfd")["bfd"]} == {(0.1, 0.3)}
 
 
@@ -29,7 +28,7 @@ def test_a_wrong_password_is_no_session(bird_lab):
     r1, _r2, out = bird_lab
     r1.start(bird_password="right")
     out.start(bird_password="wrong")
-    wait_for(lambda: r1.sessions()["out_v4"]["bfd"] == "Up", "BFD, which has no password")
+    until(lambda: r1.sessions()["out_v4"]["bfd"] == "Up", "BFD, which has no password")
     assert r1.sessions()["out_v4"]["bgp_state"] != "Established" and not out.routes()
 
 
@@ -43,16 +42,16 @@ def test_only_what_is_declared_and_by_whom_it_is_declared_is_accepted(bird_lab):
     r2.config.write_text(detour.replace("neighbor 10", "rs client; neighbor 10"))
     r2.start("-f")
     out.start(bird_announce=["192.0.2.0/24"], bird_neighbors=neighbors(out, import_prefixes=[POOL, "0.0.0.0/0+", "192.0.2.0/24+"]))
-    wait_for(lambda: out.sessions()["r1_v4"]["filtered"] == 2 and out.sessions()["r2_v4"]["filtered"] == 1, "what was refused")
+    until(lambda: out.sessions()["r1_v4"]["filtered"] == 2 and out.sessions()["r2_v4"]["filtered"] == 1, "what was refused")
     assert {(route["prefix"], route["protocol"]) for route in out.info("routes")["routes"]} == {
         (POOL, "r1_v4"), (OTHER, "r1_v4"), ("192.0.2.0/24", "ng_announce_v4")}
     # A worker's path is the worker alone; the default route has to be declared by its own name.
     r2.config.write_text(detour)
     assert r2.take_over().returncode == 0
-    wait_for(lambda: POOL in {route["prefix"] for route in out.info("routes", protocol="r2_v4")["routes"]}, "a path that begins with the neighbour")
+    until(lambda: POOL in {route["prefix"] for route in out.info("routes", protocol="r2_v4")["routes"]}, "a path that begins with the neighbour")
     out.write(bird_neighbors=neighbors(out, import_prefixes=["0.0.0.0/0", POOL], transit=False))
     assert out.take_over().stdout == "reconfigured\n"
-    wait_for(lambda: set(out.routes()) == {"default", POOL} and out.routes()[POOL] == R1, "a path that is the neighbour alone")
+    until(lambda: set(out.routes()) == {"default", POOL} and out.routes()[POOL] == R1, "a path that is the neighbour alone")
 
 
 def test_a_limit_blocks_and_the_session_stays(bird_lab):
@@ -60,7 +59,7 @@ def test_a_limit_blocks_and_the_session_stays(bird_lab):
     prefixes = [f"10.1.{number}.0/24" for number in range(5)]
     r1.start(bird_announce=prefixes, bird_neighbors=neighbors(r1, export_prefixes=["10.1.0.0/16+"]))
     out.start(bird_import_limit=3, bird_neighbors=neighbors(out, import_prefixes=["10.1.0.0/16+"]))
-    wait_for(lambda: len(out.routes()) == 3, "as many routes as the limit allows")
+    until(lambda: len(out.routes()) == 3, "as many routes as the limit allows")
     session = out.sessions()["r1_v4"]
     assert (session["bgp_state"], session["imported"]) == ("Established", 3)
     assert (session["channels"][0]["import_limit"], session["channels"][0]["limit_hit"], session["channels"][0]["limit_action"]) == (3, True, "block")
@@ -70,7 +69,7 @@ def test_a_limit_may_end_the_session(bird_lab):
     r1, _r2, out = bird_lab
     r1.start(bird_announce=["10.1.1.0/24", "10.1.2.0/24"], bird_neighbors=neighbors(r1, export_prefixes=["10.1.0.0/16+"]))
     out.start(bird_neighbors=neighbors(out, import_prefixes=["10.1.0.0/16+"], import_limit=1, import_limit_action="disable"))
-    wait_for(lambda: "limit" in out.sessions()["r1_v4"]["last_error"].lower(), "the session's end")
+    until(lambda: "limit" in out.sessions()["r1_v4"]["last_error"].lower(), "the session's end")
     assert out.sessions()["r1_v4"]["state"] == "down" and not out.routes()
 
 
@@ -82,7 +81,7 @@ def test_bfd_notices_a_router_that_is_gone_long_before_the_hold_time(birds, how)
     else:
         out.network.cut("r1", SEGMENT)
     # The hold time is 9 s; less than that is BFD's doing.
-    wait_for(lambda: out.routes()[POOL] == R2 and out.routes(6)[POOL6] == {"fd00::2"}, "r1's routes are withdrawn", timeout=6)
+    until(lambda: out.routes()[POOL] == R2 and out.routes(6)[POOL6] == {"fd00::2"}, "r1's routes are withdrawn", timeout=6)
     assert out.sessions()["r2_v4"]["bgp_state"] == "Established"
 
 
@@ -95,30 +94,30 @@ def test_the_workers_of_a_cluster_stand_in_for_one_that_is_gone_until_it_is_back
         router.host.run("ip", family, "route", "add", network, "dev", "eth0", "table", "121")
     for host in bird_lab:
         host.start(**({"bird_stand_in_clusters": ["alpha"], "bird_neighbors": neighbors(router, cluster="alpha")} if host is router else {}))
-    wait_for(lambda: router.up("r1_v4", "r1_v6", "r2_v4", "r2_v6"), "all sessions")
+    until(lambda: router.up("r1_v4", "r1_v6", "r2_v4", "r2_v6"), "all sessions")
     nodes = {"10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2"}
-    wait_for(lambda: not nodes & {*router.routes(), *router.routes(6)}, "every worker for itself")
+    until(lambda: not nodes & {*router.routes(), *router.routes(6)}, "every worker for itself")
     if how == "killed":
         w1.kill()
     else:
         router.network.cut("r1", SEGMENT)
-    wait_for(lambda: router.routes().get("10.0.0.1") == R2 and router.routes(6).get("fd00::1") == {"fd00::2"}, "w2 stands in for w1")
+    until(lambda: router.routes().get("10.0.0.1") == R2 and router.routes(6).get("fd00::1") == {"fd00::2"}, "w2 stands in for w1")
     assert not {"10.0.0.2", "fd00::2"} & {*router.routes(), *router.routes(6)}
     if how == "killed":
         w1.start()
     else:
         router.network.mend("r1", SEGMENT)
-    wait_for(lambda: router.up("r1_v4", "r1_v6") and not nodes & {*router.routes(), *router.routes(6)}, "every worker for itself again")
+    until(lambda: router.up("r1_v4", "r1_v6") and not nodes & {*router.routes(), *router.routes(6)}, "every worker for itself again")
     # Where all are gone nobody stands in.
     w1.kill()
     w2.kill()
-    wait_for(lambda: not router.routes() and not router.routes(6), "nobody stands in for anybody")
+    until(lambda: not router.routes() and not router.routes(6), "nobody stands in for anybody")
 
 
 def test_a_bird_that_is_stopped_properly_is_left_at_once(birds):
     r1, _r2, out = birds
     r1.ask("down")
-    wait_for(lambda: out.routes()[POOL] == R2, "r1's routes are withdrawn", timeout=6)
+    until(lambda: out.routes()[POOL] == R2, "r1's routes are withdrawn", timeout=6)
 
 
 def test_draining_makes_a_router_the_last_and_keeps_its_sessions(birds):
@@ -126,21 +125,21 @@ def test_draining_makes_a_router_the_last_and_keeps_its_sessions(birds):
     since = {name: session["since"] for name, session in out.sessions().items()}
     r1.drain(True)
     assert r1.take_over().stdout == "reconfigured\n"
-    wait_for(lambda: out.routes()[POOL] == R2 and out.routes(6)[POOL6] == {"fd00::2"}, "r1 is not used")
+    until(lambda: out.routes()[POOL] == R2 and out.routes(6)[POOL6] == {"fd00::2"}, "r1 is not used")
     drained = {route["protocol"]: (route["local_pref"], route["communities"]) for route in out.info("routes", prefix=POOL)["routes"]}
     assert drained == {"r1_v4": (0, ["65535:0"]), "r2_v4": (100, [])}
     assert r1.info()["status"]["draining"] and not r2.info()["status"]["draining"]
     # Where there is nobody else it is used nevertheless.
     r2.kill()
-    wait_for(lambda: out.routes()[POOL] == R1, "r1 is used")
+    until(lambda: out.routes()[POOL] == R1, "r1 is used")
     r1.drain(False)
     r1.take_over()
-    wait_for(lambda: out.info("routes", prefix=POOL)["routes"][0]["local_pref"] == 100, "r1 is as before")
+    until(lambda: out.info("routes", prefix=POOL)["routes"][0]["local_pref"] == 100, "r1 is as before")
     assert {name: session["since"] for name, session in out.sessions().items() if name.startswith("r1")} == {
         name: value for name, value in since.items() if name.startswith("r1")}
     # The second step: nothing is announced, the sessions still stay.
     r1.ask('disable "ng_announce_v?"')
-    wait_for(lambda: not out.routes(), "nothing is announced")
+    until(lambda: not out.routes(), "nothing is announced")
     assert out.up("r1_v4", "r1_v6")
 
 
@@ -148,15 +147,15 @@ def test_a_route_that_is_learned_goes_before_what_the_router_is_a_way_to(bird_la
     r1, _r2, out = bird_lab
     r1.start(bird_gateway_prefixes=["0.0.0.0/0", OTHER], bird_neighbors=neighbors(r1, import_prefixes=[OTHER], export_prefixes=["0.0.0.0/0", OTHER]))
     out.start(bird_neighbors=neighbors(out, import_prefixes=["0.0.0.0/0", OTHER]))
-    wait_for(lambda: set(out.routes()) == {"default", OTHER}, "what r1 is a way to")
+    until(lambda: set(out.routes()) == {"default", OTHER}, "what r1 is a way to")
     out.write(bird_announce=[OTHER], bird_neighbors=neighbors(out, import_prefixes=["0.0.0.0/0"], export_prefixes=[OTHER]))
     assert out.take_over().returncode == 0
-    wait_for(lambda: r1.routes().get(OTHER) == {"10.0.0.9"}, "what r1 learned")
+    until(lambda: r1.routes().get(OTHER) == {"10.0.0.9"}, "what r1 learned")
 
 
 def test_ipv4_over_ipv6_has_next_hops_that_work(bird_lab):
     r1, _r2, out = bird_lab
     r1.start(bird_neighbors=neighbors(r1, extended_next_hop=True))
     out.start(bird_neighbors=neighbors(out, extended_next_hop=True))
-    wait_for(lambda: out.routes().get(POOL) == {"fd00::1"} and out.routes(6).get(POOL6) == {"fd00::1"}, "both families over one session")
+    until(lambda: out.routes().get(POOL) == {"fd00::1"} and out.routes(6).get(POOL6) == {"fd00::1"}, "both families over one session")
     assert set(out.sessions()) == {"r1_v6", "r2_v6"} and set(r1.sessions()) == {"out_v6"}

@@ -11,8 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from northgate_bird import POOL
-from waiting import wait_for
+from northgate_bird import POOL, until
 
 import ansible_collections.northgate.edge
 
@@ -40,7 +39,7 @@ def test_it_tells_what_routers_exchange_and_that_one_is_gone(birds):
     assert (len(one["routes"]), one["routes_left_off"], "bfd" in one) == (1, False, False)
     assert r1.info("protocols")["protocols"][0]["name"] == "device1"
     r1.kill()
-    wait_for(lambda: info(out, gather=["protocols"])["protocols"] and out.sessions()["r1_v4"]["bfd"] == "Down", "r1 is gone")
+    until(lambda: info(out, gather=["protocols"])["protocols"] and out.sessions()["r1_v4"]["bfd"] == "Down", "r1 is gone")
     assert info(r1)["running"] is False
 
 

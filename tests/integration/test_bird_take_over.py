@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 
-from northgate_bird import POOL, R1, R2, neighbors
-from waiting import wait_for
+from northgate_bird import POOL, R1, R2, neighbors, until
 
 OTHER, OUTSIDE = "198.51.100.0/24", "192.0.2.0/24"
 
@@ -40,7 +39,7 @@ def test_filters_change_and_sessions_stay(birds):
     r1.write(bird_announce=[POOL, OTHER], bird_neighbors=neighbors(r1, export_prefixes=[OTHER]))
     out.write(bird_neighbors=neighbors(out, import_prefixes=[POOL, OTHER]))
     assert [host.take_over().stdout for host in (r1, out)] == ["reconfigured\n"] * 2
-    wait_for(lambda: (out.routes().get(POOL), out.routes().get(OTHER)) == (R2, R1), "other routes")
+    until(lambda: (out.routes().get(POOL), out.routes().get(OTHER)) == (R2, R1), "other routes")
     assert since(out) == before
 
 
@@ -61,7 +60,7 @@ def test_a_configuration_that_loses_a_session_is_taken_back_and_the_session_is_n
     assert (lost.returncode, lost.stdout) == (1, "")
     assert "r2_v4 (10.0.0.2)" in lost.stderr and "r2_v6 (fd00::2)" in lost.stderr and "r1_" not in lost.stderr
     # BIRD has its former configuration before the role puts the file back.
-    wait_for(lambda: out.up("r1_v4", "r2_v4", "r2_v6"), "the sessions again")
+    until(lambda: out.up("r1_v4", "r2_v4", "r2_v6"), "the sessions again")
     out.config.write_text(former)
     assert out.take_over(0).stdout == "reconfigured\n" and out.take_over().stdout == "unchanged\n"
 
@@ -70,7 +69,7 @@ def test_a_session_that_is_not_wanted_any_more_is_not_waited_for(birds):
     _r1, _r2, out = birds
     out.write(bird_neighbors=out.variables["bird_neighbors"][:1])
     assert out.take_over(5).stdout == "reconfigured\n"
-    wait_for(lambda: out.routes()[POOL] == R1, "one router")
+    until(lambda: out.routes()[POOL] == R1, "one router")
 
 
 def test_a_run_that_was_interrupted_is_made_good(birds):
@@ -88,9 +87,9 @@ def test_a_run_that_was_interrupted_is_made_good(birds):
     # and so late that BIRD took it back.
     out.write(bird_hold_time=18)
     out.ask("configure timeout 1")
-    wait_for(lambda: not out.info()["status"]["unconfirmed"], "BIRD takes it back")
+    until(lambda: not out.info()["status"]["unconfirmed"], "BIRD takes it back")
     assert out.take_over().stdout == "reconfigured\n"
-    wait_for(lambda: out.up("r1_v4"), "a session")
+    until(lambda: out.up("r1_v4"), "a session")
     assert out.sessions()["r1_v4"]["hold_timer"]["time"] == 9
 
 
@@ -100,15 +99,15 @@ def test_a_planned_restart_keeps_routes_where_stale_ones_are_allowed(bird_lab):
              bird_neighbors=neighbors(r1, import_prefixes=[OUTSIDE], export_prefixes=[POOL, OTHER]))
     r2.start(bird_long_lived_stale_time=60)
     out.start(bird_long_lived_stale_time=60, bird_announce=[OUTSIDE], bird_neighbors=neighbors(out, import_prefixes=[POOL, OTHER], export_prefixes=[OUTSIDE]))
-    wait_for(lambda: out.routes() == {POOL: R1 | R2, OTHER: R1} and out.up("r1_v4", "r2_v4") and r1.routes(), "routes and sessions")
+    until(lambda: out.routes() == {POOL: R1 | R2, OTHER: R1} and out.up("r1_v4", "r2_v4") and r1.routes(), "routes and sessions")
     r1.ask("graceful restart")
     r1.process.wait(20)
     # What another router has leaves at once, what only this one has stays.
-    wait_for(lambda: out.routes() == {POOL: R2, OTHER: R1}, "the other router")
+    until(lambda: out.routes() == {POOL: R2, OTHER: R1}, "the other router")
     assert {route["stale"] for route in out.info("routes", protocol="r1_v4")["routes"]} == {True}
     seen = [(out.routes()[OTHER], r1.routes())]
     r1.start("-R")
-    wait_for(lambda: seen.append((out.routes().get(OTHER), r1.routes())) or out.routes().get(POOL) == R1 | R2, "both routers")
+    until(lambda: seen.append((out.routes().get(OTHER), r1.routes())) or out.routes().get(POOL) == R1 | R2, "both routers")
     # Neither the neighbours nor the router's own kernel were without a route for a moment.
     assert [state for state in seen if state != (R1, {OUTSIDE: {"10.0.0.9"}})] == []
 
@@ -117,11 +116,11 @@ def test_a_router_that_was_killed_is_the_last_to_be_used_where_stale_routes_are_
     r1, r2, out = bird_lab
     for host in bird_lab:
         host.start(bird_long_lived_stale_time=60)
-    wait_for(lambda: out.routes().get(POOL) == R1 | R2 and out.up("r1_v4", "r2_v4"), "routes and sessions")
+    until(lambda: out.routes().get(POOL) == R1 | R2 and out.up("r1_v4", "r2_v4"), "routes and sessions")
     r1.kill()
-    wait_for(lambda: out.routes()[POOL] == R2, "the other router", timeout=6)
+    until(lambda: out.routes()[POOL] == R2, "the other router", timeout=6)
     r2.kill()
-    wait_for(lambda: len({route["stale"] for route in out.info("routes", prefix=POOL)["routes"]}) == 1, "both are stale", timeout=6)
+    until(lambda: len({route["stale"] for route in out.info("routes", prefix=POOL)["routes"]}) == 1, "both are stale", timeout=6)
     assert out.routes()[POOL]
 
 
@@ -129,20 +128,20 @@ def test_bfd_ends_a_graceful_restart_where_stale_routes_are_not_allowed(birds):
     r1, _r2, out = birds
     r1.ask("graceful restart")
     r1.process.wait(20)
-    wait_for(lambda: out.routes()[POOL] == R2, "r1's routes are withdrawn", timeout=6)
+    until(lambda: out.routes()[POOL] == R2, "r1's routes are withdrawn", timeout=6)
 
 
 def test_without_bfd_a_planned_restart_keeps_routes(bird_lab):
     r1, _r2, out = bird_lab
     for host in bird_lab:
         host.start(bird_bfd=False)
-    wait_for(lambda: out.routes().get(POOL) == R1 | R2, "routes")
+    until(lambda: out.routes().get(POOL) == R1 | R2, "routes")
     r1.ask("graceful restart")
     r1.process.wait(20)
-    wait_for(lambda: out.sessions()["r1_v4"]["graceful_restart"], "a graceful restart")
+    until(lambda: out.sessions()["r1_v4"]["graceful_restart"], "a graceful restart")
     seen = []
     r1.start("-R")
-    wait_for(lambda: seen.append(out.routes()[POOL]) or (out.up("r1_v4", bfd="") and not out.sessions()["r1_v4"]["graceful_restart"]), "r1 again")
+    until(lambda: seen.append(out.routes()[POOL]) or (out.up("r1_v4", bfd="") and not out.sessions()["r1_v4"]["graceful_restart"]), "r1 again")
     assert set(map(frozenset, seen)) == {frozenset(R1 | R2)}
 
 

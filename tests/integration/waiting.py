@@ -10,7 +10,7 @@ import time
 import typing as t
 
 
-def wait_for(condition: t.Callable[[], t.Any], what: str, timeout: float = 30.0) -> t.Any:
+def wait_for(condition: t.Callable[[], t.Any], what: str, timeout: float = 20.0) -> t.Any:
     """The first true value of ``condition``; fails the test when there is none within ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
