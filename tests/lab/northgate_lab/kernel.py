@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -26,13 +25,13 @@ def ensure(progress: Progress) -> Path:
 
 def _build(entry: Path, suite: str, progress: Progress) -> None:
     subprocess.run([cache.TOOLS / "packages", "kernel"], check=True)
-    sources = entry / "source" if suite else SOURCES
+    sources = SOURCES
     if suite:
+        # Beside the entry, where nothing stays.
+        sources = entry.parent / "source"
         progress.run("kernel source", [str(DIRECTORY / "source"), suite, str(sources)], cache.root() / "kernel-source.log")
     archives = sorted(sources.glob("linux-source-*.tar.xz"))
     if not archives:
         raise FileNotFoundError(f"the package linux-source left no archive in {sources}")
     progress.run("guest kernel", ["nice", str(DIRECTORY / "build"), str(archives[-1]), str(entry)],
                  cache.root() / "kernel.log")
-    if suite:
-        shutil.rmtree(sources)
