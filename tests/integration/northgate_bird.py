@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import shutil
@@ -127,8 +126,9 @@ class Host:
         return found
 
 
-# BIRD's own timers take seconds.
-until = functools.partial(wait_for, timeout=30.0)
+def until(condition: t.Callable[[], t.Any], what: str, timeout: float = 30.0) -> t.Any:
+    """wait_for, for as long as BIRD's own timers take."""
+    return wait_for(condition, what, timeout)
 
 
 def lab(directory: Path) -> t.Iterator[tuple[Host, Host, Host]]:

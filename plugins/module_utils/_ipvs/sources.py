@@ -14,43 +14,53 @@ import subprocess
 
 from .._core.balance_model import Frontend
 from .._core.errors import ConvergeError
-from .codec import PROTOCOLS
 
 TABLE = "inet northgate_sources"
 Sources = dict[Frontend, tuple[str, ...]]
 
-_NAMES = {number: name for name, number in PROTOCOLS.items()}
-_RESTRICTED = re.compile(r"^\t\t\t([0-9a-f.:]+) \. (\d+) \. (\d+),?$", re.MULTILINE)
-_ALLOWED = re.compile(r"^\t\t\t([0-9a-f.:/]+) \. ([0-9a-f.:]+) \. (\d+) \. (\d+),?$", re.MULTILINE)
+_SET = re.compile(r"^\tset (restricted|allowed)_(tcp|udp|sctp)[46] \{\n(.*?)^\t\}$", re.MULTILINE | re.DOTALL)
+_RESTRICTED = re.compile(r"^\t\t\t([0-9a-f.:]+) \. (\d+),?$", re.MULTILINE)
+_ALLOWED = re.compile(r"^\t\t\t([0-9a-f.:/]+) \. ([0-9a-f.:]+) \. (\d+),?$", re.MULTILINE)
 _DIGEST = re.compile(r"digest_([0-9a-f]{32})")
 
 # Before IPVS, which takes its packets at priority 98. A look at ct is enough to make the kernel put fragments
 # together first: only the first one has the ports, and the others would pass. ICMP has none, and passes.
 _CHAIN = """\
-    chain input {
-        type filter hook input priority filter; policy accept;
-        ct state invalid,new,established,related,untracked
-        ip daddr . meta l4proto . th dport @restricted4 ip saddr . ip daddr . meta l4proto . th dport != @allowed4 drop
-        ip6 daddr . meta l4proto . th dport @restricted6 ip6 saddr . ip6 daddr . meta l4proto . th dport != @allowed6 drop
-    }
-""".replace("    ", "\t")
+\tchain input {
+\t\ttype filter hook input priority filter; policy accept;
+\t\tct state invalid,new,established,related,untracked
+"""
+# Sets of each protocol: nft 1.0.6 swaps the bytes of a protocol in a set of intervals, as two bytes, which newer kernels (seen with 7.2) refuse.
+_RULE = "\t\t{ip} daddr . {protocol} dport @restricted_{name} {ip} saddr . {ip} daddr . {protocol} dport != @allowed_{name} drop\n"
 
 
 def render(sources: Sources) -> str:
     """The table as a text for nft -f, "" when nothing is restricted. A chain without rules is named by its digest."""
     if not sources:
         return ""
-    sets = ""
-    for family in (4, 6):
-        of_family = {frontend: networks for frontend, networks in sorted(sources.items()) if (":" in frontend.address) == (family == 6)}
-        places = {frontend: f"{frontend.address} . {PROTOCOLS[frontend.protocol]} . {frontend.port}" for frontend in of_family}
-        allowed = [f"{_short(network)} . {places[frontend]}" for frontend, networks in of_family.items() for network in networks]
-        address = f"ipv{family}_addr"
-        sets += _set(f"restricted{family}", f"type {address} . inet_proto . inet_service", list(places.values()))
-        sets += _set(f"allowed{family}", f"type {address} . {address} . inet_proto . inet_service\n\t\tflags interval", allowed)
-    digest = hashlib.sha256((sets + _CHAIN).encode()).hexdigest()[:32]
+    sets, chain = "", _CHAIN
+    for (protocol, family), frontends in sorted(_kinds(sources).items()):
+        name, address = f"{protocol}{family}", f"ipv{family}_addr"
+        allowed = [f"{_short(network)} . {_place(frontend)}" for frontend in frontends for network in sources[frontend]]
+        sets += _set(f"restricted_{name}", f"type {address} . inet_service", [_place(frontend) for frontend in frontends])
+        sets += _set(f"allowed_{name}", f"type {address} . {address} . inet_service\n\t\tflags interval", allowed)
+        chain += _RULE.format(ip="ip" if family == 4 else "ip6", protocol=protocol, name=name)
+    chain += "\t}\n"
+    digest = hashlib.sha256((sets + chain).encode()).hexdigest()[:32]
     head = f"# Written by northgate.edge (ipvs_services), which replaces it.\ntable {TABLE}\ndelete table {TABLE}\n"
-    return f"{head}table {TABLE} {{\n\tchain digest_{digest} {{\n\t}}\n{sets}{_CHAIN}}}\n"
+    return f"{head}table {TABLE} {{\n\tchain digest_{digest} {{\n\t}}\n{sets}{chain}}}\n"
+
+
+def _kinds(sources: Sources) -> dict[tuple[str, int], list[Frontend]]:
+    """Frontends by protocol and family."""
+    found: dict[tuple[str, int], list[Frontend]] = {}
+    for frontend in sorted(sources):
+        found.setdefault((frontend.protocol.lower(), 6 if ":" in frontend.address else 4), []).append(frontend)
+    return found
+
+
+def _place(frontend: Frontend) -> str:
+    return f"{frontend.address} . {frontend.port}"
 
 
 def _short(network: str) -> str:
@@ -67,13 +77,15 @@ def _set(name: str, kind: str, elements: list[str]) -> str:
 def parse(text: str) -> Sources:
     """What render made a text of."""
     found: dict[Frontend, list[str]] = {}
-    for address, protocol, port in _RESTRICTED.findall(text):
-        if int(protocol) in _NAMES:
-            found[Frontend(_NAMES[int(protocol)], address, int(port))] = []
-    for network, address, protocol, port in _ALLOWED.findall(text):
-        frontend = Frontend(_NAMES.get(int(protocol), ""), address, int(port))
-        if frontend in found:
-            found[frontend].append(str(ipaddress.ip_network(network)))
+    # A set of restricted ones comes before that of what they allow.
+    for what, protocol, elements in _SET.findall(text):
+        if what == "restricted":
+            found.update({Frontend(protocol.upper(), address, int(port)): [] for address, port in _RESTRICTED.findall(elements)})
+        else:
+            for network, address, port in _ALLOWED.findall(elements):
+                frontend = Frontend(protocol.upper(), address, int(port))
+                if frontend in found:
+                    found[frontend].append(str(ipaddress.ip_network(network)))
     return {frontend: tuple(networks) for frontend, networks in found.items()}
 
 
