@@ -17,16 +17,17 @@ from driver.services import PORT
 
 from .felt import Series
 
-# Probers, in the order of tables. The first three are behind a VIP, the others behind an address of a pool that all routers announce.
-BEHIND_VIP = ("http", "api", "watch")
+# Probers, in the order of tables. The first four are behind a VIP, the others behind an address of a pool that all routers announce.
+BEHIND_VIP = ("http", "pods", "api", "watch")
 BEHIND_POOL = ("tcp", "udp", "stream")
 PROBERS = (*BEHIND_VIP, *BEHIND_POOL)
-INTERVALS = {"http": 0.02, "api": 0.1, "watch": 0.1, "tcp": 0.02, "udp": 0.02, "stream": 0.1}
+INTERVALS = {"http": 0.02, "pods": 0.1, "api": 0.1, "watch": 0.1, "tcp": 0.02, "udp": 0.02, "stream": 0.1}
 STREAMS = 10
 TIMEOUT, PATIENCE, SILENCE = 3.0, 30.0, 0.25
 # The longest that one case may take, and how long probers have for their first answers.
 SECONDS, READY_SECONDS = 1800.0, 60.0
-HOST = "shared.example.test"
+# Served by pods of an ingress controller, and straight by those of a Service.
+HOST, DIRECT_HOST = "shared.example.test", "direct.example.test"
 # They share two cores with all of the lab, and must not be late themselves.
 PRIORITY = -15
 # What a watch sees changes of.
@@ -40,6 +41,7 @@ class Places:
     """Where the probers ask: ADDRESS:PORT, both families."""
 
     http: tuple[str, ...]
+    https: tuple[str, ...]
     api: tuple[str, ...]
     service: tuple[str, ...]
     # By which the API servers of the cluster are told from others on a port that they share.
@@ -75,7 +77,8 @@ def places(cluster: str, group: dict[str, Any], service: Sequence[str]) -> Place
         every = address.strip("[]") in ("", "*", "0.0.0.0", "::")
         bound += [place(vip, int(port)) for vip in vip_addresses(group)] if every else [bind]
     return Places(
-        http=tuple(place(address, 80) for address in web_addresses(group)), api=tuple(dict.fromkeys(bound)),
+        http=tuple(place(address, 80) for address in web_addresses(group)), https=tuple(place(address, 443) for address in web_addresses(group)),
+        api=tuple(dict.fromkeys(bound)),
         service=tuple(place(address, PORT) for address in service), api_name=next(iter(api.get("names") or ()), "kubernetes"))
 
 
@@ -86,7 +89,8 @@ def plan(cluster: str, found: Places) -> dict[str, Any]:
     path = f"/api/v1/namespaces/{NAMESPACE}/configmaps?fieldSelector=metadata.name%3D{OBJECT}"
     specs: dict[str, dict[str, Any]] = {
         "http": {"kind": "http", "places": found.http, "host": HOST, "path": "/"},
-        "api": {"kind": "https", "places": found.api, "path": "/version", **tls},
+        "pods": {"kind": "https", "places": found.https, "path": "/", "ca": str(STATE / "ca.pem"), "server_name": DIRECT_HOST},
+        "api": {"kind": "https", "places": found.api, "path": "/version", "asks_again": True, **tls},
         "watch": {"kind": "watch", "places": found.api, "path": path, "token_file": str(pki / "tokens" / "admin"), "silence": SILENCE, **tls},
         "tcp": {"kind": "tcp", "places": found.service},
         "udp": {"kind": "udp", "places": found.service},

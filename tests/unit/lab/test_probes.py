@@ -136,7 +136,7 @@ def test_requests_and_what_becomes_of_them():
 
 
 def test_the_api_is_asked_once_more_when_a_connection_ends_before_the_answer(tls, authority):
-    spec = {"name": "api", "kind": "https", "path": "/", "ca": str(authority / "ca.pem"), "server_name": "kubernetes"}
+    spec = {"name": "api", "kind": "https", "path": "/", "asks_again": True, "ca": str(authority / "ca.pem"), "server_name": "kubernetes"}
     with Server(web(PLAIN, None, PLAIN), tls) as place:
         result, = run(at_least(20), {**spec, "places": [place]})
     assert set(result["outcomes"]) == {records.OK, records.AGAIN} and result["outcomes"].count(records.AGAIN) == 1
@@ -146,6 +146,10 @@ def test_the_api_is_asked_once_more_when_a_connection_ends_before_the_answer(tls
     with Server(web(PLAIN, None), tls) as place:
         result, = run(lambda outcomes: set(outcomes[0]) & {records.RESET, records.CLOSED}, {**spec, "places": [place]})
     assert records.AGAIN in result["outcomes"]
+
+    with Server(web(PLAIN, None, PLAIN), tls) as place:
+        result, = run(at_least(6), {**spec, "asks_again": False, "places": [place]})
+    assert len(set(result["outcomes"][:6]) & {records.RESET, records.CLOSED}) == 1 and records.AGAIN not in result["outcomes"]
 
 
 def test_an_attempt_without_an_answer_is_lost_after_its_time_and_others_go_on_meanwhile():
