@@ -138,10 +138,10 @@ class ServicesAdapter:
         Kernels that make their table larger (seen with 7.3, for tens of milliseconds) leave services out of what they tell meanwhile, so a second look counts.
         """
         left = self.plan(current, wanted)
-        for _ in range(_LOOKS):
-            if not left:
-                return
+        looks = 0
+        while left and looks < _LOOKS:
             time.sleep(_PAUSE)
+            looks += 1
             left = self.plan(self.read(), wanted)
         if left:
             named = [str(step) for step in left.steps] + [f"change {file.name}" for file in left.files]
