@@ -76,7 +76,7 @@ def _changes(tmp_path, kubernetes):
 
 def test_a_frontend_that_is_killed_is_felt_and_no_change_is_lost(tmp_path, kubernetes, frontend, changes):
     (tmp_path / "token").write_text("admin-token")
-    wanted = plan("alpha", Places(http=(), api=(place("127.0.0.1", frontend.port),), service=(), api_name="kubernetes"))
+    wanted = plan("alpha", Places(http=(), https=(), api=(place("127.0.0.1", frontend.port),), service=(), api_name="kubernetes"))
     files = {"ca": f"{kubernetes.root}/apiserver.crt", "token_file": f"{tmp_path}/token"}
     wanted["probers"] = [
         {**spec, **files, "path": spec["path"].replace(NAMESPACE, OWN)} for spec in wanted["probers"] if spec["name"] in ("api", "watch")]

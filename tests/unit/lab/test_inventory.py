@@ -133,6 +133,13 @@ def test_a_guests_command_line_survives_blanks_in_paths(lab):
     assert "vec1:transport=tap,ifname=r1-o,mac=52:54:00:90:01:0b,depth=128,gro=1" in command
 
 
+def test_each_guest_keeps_to_one_core_and_all_cores_have_guests(lab, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {5, 2})
+    names = lab.topology.guests
+    assert [guests.core(lab, name) for name in names[:4]] == [2, 5, 2, 5]
+    assert guests.command(lab, lab.topology.hosts[names[1]])[:3] == ["taskset", "--cpu-list", "5"]
+
+
 def test_differences_are_named(lab, monkeypatch):
     monkeypatch.setenv("NORTHGATE_LAB_STATE", str(lab.state))
     text = topology.find("default").read_text()
