@@ -14,6 +14,7 @@ from typing import Any
 from driver.command import STATE, LabFailed
 from driver.program import TRAFFIC, Program
 from driver.services import PORT
+from northgate_lab.processes import preferred
 
 from .felt import Series
 
@@ -29,7 +30,7 @@ SECONDS, READY_SECONDS = 1800.0, 60.0
 # Served by pods of an ingress controller, and straight by those of a Service.
 HOST, DIRECT_HOST = "shared.example.test", "direct.example.test"
 # They share two cores with all of the lab, and must not be late themselves.
-PRIORITY = -15
+PRIORITY = -10
 # What a watch sees changes of.
 NAMESPACE, OBJECT = "demo", "northgate-failover"
 # Where probers run.
@@ -103,8 +104,8 @@ class Probes(Program):
     """All probers, behind the client, while the body of ``with`` runs. Then ``series`` are there, by prober."""
 
     def __init__(self, cluster: str, found: Places) -> None:
-        command = ["nice", f"--adjustment={PRIORITY}", "env", f"PYTHONPATH={TRAFFIC.parent}", sys.executable, "-m", "traffic.probes"]
-        super().__init__([*command, json.dumps(plan(cluster, found))], READY_SECONDS, host=PROBER)
+        command = ["env", f"PYTHONPATH={TRAFFIC.parent}", sys.executable, "-m", "traffic.probes", json.dumps(plan(cluster, found))]
+        super().__init__(["setsid", "--wait", *preferred(PRIORITY, command)], READY_SECONDS, host=PROBER)
 
     def now(self) -> float:
         """Return the time of the probers' clock."""

@@ -8,11 +8,13 @@ import json
 import os
 import re
 import subprocess
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from northgate_lab.processes import preferred
 
 COMMAND = Path(__file__).resolve().parents[1] / "lab"
 STATE = Path(os.environ.get("NORTHGATE_LAB_STATE") or "/var/tmp/northgate-lab")
@@ -33,8 +35,10 @@ class LabFailed(AssertionError):
 
 
 def argv(*arguments: str) -> list[str]:
-    """Return the command line of ``lab ARGUMENTS``."""
-    return [str(COMMAND), *arguments]
+    """Return the command line of ``lab ARGUMENTS``, for a thread of low priority one in a session of its own that has it, too."""
+    command = [str(COMMAND), *arguments]
+    adjustment = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    return ["setsid", "--wait", *preferred(adjustment, command)] if adjustment > 0 else command
 
 
 def environment() -> dict[str, str]:

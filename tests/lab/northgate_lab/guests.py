@@ -4,6 +4,7 @@
 """Guests: user-mode Linux with a copy-on-write disk. What they need on disk, their command line, their boot."""
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -30,7 +31,10 @@ FORWARDING = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ip
 # Who is behind a client sends it what goes on to a router in the same segment.
 UPSTREAM = [*SPREADING, *FORWARDING, "net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.default.send_redirects=0"]
 # Where two cores have to do for all: sessions that are watched by the tenth of a second come before API servers, and routers before pods.
-PRIORITIES = {"router": -10, "client": -10, "worker": -5}
+PRIORITIES = {"router": -6, "client": -6, "worker": -3}
+# A machine of its own would take nothing from others while it boots.
+BOOTING = 5
+BOOTED_SECONDS = 60.0
 
 
 def prepare(lab: Lab) -> None:
@@ -107,23 +111,24 @@ def command(lab: Lab, host: Host) -> list[str]:
         for index, segment in enumerate(host.interfaces)
     ]
     programs = lab.parts.get("programs") or str(lab.state / "programs")
-    return [
-        "taskset", "--cpu-list", str(core(lab, host.name)), "nice", f"--adjustment={PRIORITIES[host.role]}", f"{lab.parts['kernel']}/linux", f"mem={host.memory}M", f"umid={host.name}", "uml_dir=uml",
+    return processes.preferred(BOOTING, [
+        "taskset", "--cpu-list", str(core(lab, host.name)), f"{lab.parts['kernel']}/linux", f"mem={host.memory}M", f"umid={host.name}", "uml_dir=uml",
         "ubd0=disk.cow,base.img", "root=/dev/ubda", "rootfstype=ext4", "rw", "seccomp=auto",
         *interfaces, "con=null", "con0=null,fd:1", "ssl=null",
         f"systemd.hostname={host.name}", f"systemd.machine_id={hashlib.sha256(host.name.encode()).hexdigest()[:32]}",
         f"lab.share={urllib.parse.quote(str(directory / 'share'))}", f"lab.programs={urllib.parse.quote(programs)}",
-    ]
+    ])
 
 
 def core(lab: Lab, name: str) -> int:
-    """Return the number of the core on which a guest runs: one after the other gets the next.
+    """Return the number of the core on which a guest runs: routers and clients on the first, for of routers one at a time has most to do, workers on others.
 
     The kernel and the programs of a guest are processes that wake each other by turns. On one core that is a change of context; on two it wakes a core
     that rests, which costs several times as much where the machine is itself a guest.
     """
     cores = sorted(os.sched_getaffinity(0))
-    return cores[lab.topology.guests.index(name) % len(cores)]
+    workers = [guest for guest in lab.topology.guests if lab.topology.hosts[guest].role == "worker"]
+    return cores[(workers.index(name) + 1 if name in workers else 0) % len(cores)]
 
 
 def wait_ready(lab: Lab, names: list[str], progress: Progress) -> None:
@@ -143,6 +148,19 @@ def wait_ready(lab: Lab, names: list[str], progress: Progress) -> None:
             raise TimeoutError(f"no ssh after {READY_SECONDS} s:\n{where}")
         progress(f"waiting for ssh on {', '.join(waiting)}")
         time.sleep(0.3)
+    _promote(lab, names, progress)
+
+
+def _promote(lab: Lab, names: list[str], progress: Progress) -> None:
+    """Wait until guests that boot have started all that they should, and give them the place that they have for good."""
+    progress(f"waiting until all is started on {', '.join(names)}")
+    deadline = time.monotonic() + BOOTED_SECONDS
+    for name in names:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run([*ssh(lab, name), "systemctl", "is-system-running", "--wait"], stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                           timeout=max(1.0, deadline - time.monotonic()))
+        if pid := processes.running(lab.directory(name) / "guest.pid"):
+            processes.rank(pid, PRIORITIES[lab.topology.hosts[name].role])
 
 
 def hangs(console: Path, now: float) -> bool:

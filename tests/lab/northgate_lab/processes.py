@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 GONE_SECONDS = 20.0
+# Where the kernel has it, cores are shared among sessions first, and nice counts within one only: sched(7), "The autogroup feature".
+PREFER = 'test ! -e /proc/self/autogroup || echo "$0" >/proc/self/autogroup; exec nice --adjustment="$0" "$@"'
 
 
 def spawn(argv: list[str], log: Path, pid_file: Path, env: dict[str, str], cwd: Path = Path("/")) -> int:
@@ -22,6 +24,20 @@ def spawn(argv: list[str], log: Path, pid_file: Path, env: dict[str, str], cwd: 
                                    start_new_session=True, cwd=cwd)
     pid_file.write_text(f"{process.pid} {_start_time(process.pid)}\n")
     return process.pid
+
+
+def preferred(adjustment: int, argv: list[str]) -> list[str]:
+    """Return the command line of a process that comes before others on this machine's cores, or after them: it and its whole session, by nice's adjustment."""
+    return ["sh", "-c", PREFER, str(adjustment), *argv]
+
+
+def rank(leader: int, adjustment: int) -> None:
+    """Give a session another place among those that want this machine's cores."""
+    autogroup = Path(f"/proc/{leader}/autogroup")
+    if autogroup.exists():
+        autogroup.write_text(str(adjustment))
+    else:
+        os.setpriority(os.PRIO_PGRP, leader, adjustment)
 
 
 def running(pid_file: Path) -> int | None:
