@@ -87,7 +87,7 @@ def _frozen(number: int, suffix: str = "") -> Case:
         Phase(f"router_frozen{suffix}", f"{ORDER[number]} router frozen", lambda world: lab("freeze", world.routers[number]),
               short=PROBERS, whole=("stream",), least=5.0),
         Phase(f"router_thawed{suffix}", "it is thawed: two masters for a moment", lambda world: lab("thaw", world.routers[number]), _healthy),
-    ), lambda world: lab("thaw", world.routers[number]), is_quick=not number)
+    ), lambda world: lab("thaw", world.routers[number]))
 
 
 def _maintenance(number: int, suffix: str = "") -> Case:
