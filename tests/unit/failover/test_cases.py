@@ -111,7 +111,7 @@ def test_an_outage_may_have_a_goal_only_where_one_is_promised():
         "control", "router_back", "router_back_second", "api_server_back", "maintenance", "resume", "maintenance_second",
         "resume_second", "haproxy_upgrade", "haproxy_reload"}
     assert (goals["ingress_pod"], goals["api_server"]) == (((), ("http",)), ((), ("api",)))
-    assert cases.QUICK == ("router_plug", "router_frozen", "ingress_pod", "api_server", "maintenance")
+    assert cases.QUICK == ("router_plug", "ingress_pod", "api_server", "maintenance")
 
 
 def test_one_pod_of_an_ingress_controller_is_not_killed_alone(lab_world, told):
