@@ -31,15 +31,18 @@ class Result:
     late: float
 
 
-def run(case: Case, world: World, seed: str) -> list[Result]:
-    """Run a case on a lab that is made healthy first. Raises LabFailed and CouldNotMeasure; then the lab was put right as well as can be."""
+def run(case: Case, world: World, seed: str, least: float = 0.0) -> list[Result]:
+    """Run a case on a lab that is made healthy first, with no prober's interval shorter than ``least``.
+
+    Raises LabFailed and CouldNotMeasure; then the lab was put right as well as can be.
+    """
     told(f"{case.name}: waiting until all is well")
     world.wait_healthy()
     # Of the case's own, so that it is the same when the case is run alone.
     moments = random.Random(f"{seed} {case.name}")
     windows = []
     try:
-        with beats(CLUSTER) as changes, Probes(CLUSTER, world.places()) as probes:
+        with beats(CLUSTER) as changes, Probes(CLUSTER, world.places(), least) as probes:
             for phase in case.phases:
                 time.sleep(moments.uniform(*MOMENT))
                 windows.append(_window(phase, world, probes))

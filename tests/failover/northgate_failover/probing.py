@@ -83,8 +83,8 @@ def places(cluster: str, group: dict[str, Any], service: Sequence[str]) -> Place
         service=tuple(place(address, PORT) for address in service), api_name=next(iter(api.get("names") or ()), "kubernetes"))
 
 
-def plan(cluster: str, found: Places) -> dict[str, Any]:
-    """Return the plan of traffic.probes."""
+def plan(cluster: str, found: Places, least: float = 0.0) -> dict[str, Any]:
+    """Return the plan of traffic.probes; no interval is shorter than ``least``, in seconds."""
     pki = STATE / "clusters" / cluster
     tls = {"ca": str(pki / "ca.pem"), "server_name": found.api_name}
     path = f"/api/v1/namespaces/{NAMESPACE}/configmaps?fieldSelector=metadata.name%3D{OBJECT}"
@@ -97,14 +97,14 @@ def plan(cluster: str, found: Places) -> dict[str, Any]:
         "udp": {"kind": "udp", "places": found.service},
         "stream": {"kind": "stream", "places": found.service, "count": STREAMS, "patience": PATIENCE},
     }
-    return {"seconds": SECONDS, "timeout": TIMEOUT, "probers": [{"name": name, "interval": INTERVALS[name], **specs[name]} for name in PROBERS]}
+    return {"seconds": SECONDS, "timeout": TIMEOUT, "probers": [{"name": name, "interval": max(INTERVALS[name], least), **specs[name]} for name in PROBERS]}
 
 
 class Probes(Program):
     """All probers, behind the client, while the body of ``with`` runs. Then ``series`` are there, by prober."""
 
-    def __init__(self, cluster: str, found: Places) -> None:
-        command = ["env", f"PYTHONPATH={TRAFFIC.parent}", sys.executable, "-m", "traffic.probes", json.dumps(plan(cluster, found))]
+    def __init__(self, cluster: str, found: Places, least: float = 0.0) -> None:
+        command = ["env", f"PYTHONPATH={TRAFFIC.parent}", sys.executable, "-m", "traffic.probes", json.dumps(plan(cluster, found, least))]
         super().__init__(["setsid", "--wait", *preferred(PRIORITY, command)], READY_SECONDS, host=PROBER)
 
     def now(self) -> float:

@@ -121,14 +121,14 @@ def command(lab: Lab, host: Host) -> list[str]:
 
 
 def core(lab: Lab, name: str) -> int:
-    """Return the number of the core on which a guest runs: routers on the first, for of them one at a time has most to do, and the others on the rest.
+    """Return the number of the core on which a guest runs: routers and clients on the first, for of routers one at a time has most to do, workers on others.
 
     The kernel and the programs of a guest are processes that wake each other by turns. On one core that is a change of context; on two it wakes a core
     that rests, which costs several times as much where the machine is itself a guest.
     """
-    first, *rest = sorted(os.sched_getaffinity(0))
-    others = [guest for guest in lab.topology.guests if lab.topology.hosts[guest].role != "router"]
-    return rest[others.index(name) % len(rest)] if rest and name in others else first
+    cores = sorted(os.sched_getaffinity(0))
+    workers = [guest for guest in lab.topology.guests if lab.topology.hosts[guest].role == "worker"]
+    return cores[(workers.index(name) + 1 if name in workers else 0) % len(cores)]
 
 
 def wait_ready(lab: Lab, names: list[str], progress: Progress) -> None:

@@ -34,6 +34,12 @@ def test_http_is_asked_at_the_vips_that_clients_are_told_of(ingress, expected):
     assert probing.web_addresses({"vips": {"a": {"addresses": ["10.0.0.1/24"]}, "b": {"addresses": ["10.0.0.2/24"]}}, **ingress}) == expected
 
 
+def test_a_slow_machine_is_asked_less_often():
+    found = probing.places("alpha", GROUP, ["203.0.113.1"])
+    intervals = {prober["name"]: prober["interval"] for prober in probing.plan("alpha", found, 0.05)["probers"]}
+    assert intervals == probing.INTERVALS | {"http": 0.05, "tcp": 0.05, "udp": 0.05}
+
+
 def test_the_client_understands_the_plan(tmp_path, monkeypatch):
     monkeypatch.setattr(probing, "STATE", tmp_path)
     pki = tmp_path / "clusters" / "alpha"

@@ -86,7 +86,7 @@ class World:
 @pytest.fixture(name="probes")
 def _probes(monkeypatch):
     probes = Probes()
-    monkeypatch.setattr(measure, "Probes", lambda cluster, places: probes)
+    monkeypatch.setattr(measure, "Probes", lambda cluster, places, least: probes)
     monkeypatch.setattr(measure, "beats", lambda cluster: probes)
     slept = []
     monkeypatch.setattr(measure.time, "sleep", slept.append)
@@ -107,7 +107,7 @@ def test_a_case_is_run_phase_by_phase(probes):
 def test_the_seed_decides_on_the_moments(probes):
     def moments(name, seed):
         probes.clear()
-        measure.Probes("", None).times = iter([10.0, 12.0, 20.0, 21.0])
+        measure.Probes("", None, 0.0).times = iter([10.0, 12.0, 20.0, 21.0])
         measure.run(case(name), World(), seed)
         return [pause for pause in probes if pause]
 
