@@ -14,7 +14,7 @@ from typing import Any
 from driver.command import STATE, LabFailed
 from driver.program import TRAFFIC, Program
 from driver.services import PORT
-from northgate_lab.processes import preferred
+from northgate_lab.processes import apart
 
 from .felt import Series
 
@@ -105,7 +105,7 @@ class Probes(Program):
 
     def __init__(self, cluster: str, found: Places, least: float = 0.0) -> None:
         command = ["env", f"PYTHONPATH={TRAFFIC.parent}", sys.executable, "-m", "traffic.probes", json.dumps(plan(cluster, found, least))]
-        super().__init__(["setsid", "--wait", *preferred(PRIORITY, command)], READY_SECONDS, host=PROBER)
+        super().__init__(apart(PRIORITY, command), READY_SECONDS, host=PROBER)
 
     def now(self) -> float:
         """Return the time of the probers' clock."""

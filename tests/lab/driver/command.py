@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from northgate_lab.processes import preferred
+from northgate_lab.processes import apart
 
 COMMAND = Path(__file__).resolve().parents[1] / "lab"
 STATE = Path(os.environ.get("NORTHGATE_LAB_STATE") or "/var/tmp/northgate-lab")
@@ -38,7 +38,7 @@ def argv(*arguments: str) -> list[str]:
     """Return the command line of ``lab ARGUMENTS``, for a thread of low priority one in a session of its own that has it, too."""
     command = [str(COMMAND), *arguments]
     adjustment = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    return ["setsid", "--wait", *preferred(adjustment, command)] if adjustment > 0 else command
+    return apart(adjustment, command) if adjustment > 0 else command
 
 
 def environment() -> dict[str, str]:

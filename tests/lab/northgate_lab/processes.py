@@ -31,6 +31,11 @@ def preferred(adjustment: int, argv: list[str]) -> list[str]:
     return ["sh", "-c", PREFER, str(adjustment), *argv]
 
 
+def apart(adjustment: int, argv: list[str]) -> list[str]:
+    """Return the same for a process that is to have a session of its own."""
+    return ["setsid", "--wait", *preferred(adjustment, argv)]
+
+
 def rank(leader: int, adjustment: int) -> None:
     """Give a session another place among those that want this machine's cores."""
     autogroup = Path(f"/proc/{leader}/autogroup")
