@@ -8,11 +8,13 @@ from __future__ import annotations
 import base64
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from northgate_bird import until
 from northgate_failover import beats
 from northgate_failover.felt import Series, felt, within
 from northgate_failover.probing import NAMESPACE, OBJECT, Places, plan, place
@@ -21,6 +23,8 @@ from traffic.records import AGAIN
 
 # Each test of this API server keeps to a namespace of its own.
 OWN = "failover"
+# What is killed is refused at once. An answer is waited for as long as a machine that does much else may need.
+PATIENCE = 20.0
 LAB = Path(__file__).resolve().parents[1] / "lab"
 CONFIG = """\
 defaults
@@ -45,6 +49,11 @@ class Frontend:
 
     def start(self) -> None:
         self._process = subprocess.Popen(["haproxy", "-db", "-f", str(self._file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(self._listens, "haproxy does not listen")
+
+    def _listens(self) -> bool:
+        with socket.socket() as asking:
+            return asking.connect_ex(("127.0.0.1", self.port)) == 0
 
     def kill(self) -> None:
         self._process.kill()
@@ -78,8 +87,9 @@ def test_a_frontend_that_is_killed_is_felt_and_no_change_is_lost(tmp_path, kuber
     (tmp_path / "token").write_text("admin-token")
     wanted = plan("alpha", Places(http=(), https=(), api=(place("127.0.0.1", frontend.port),), service=(), api_name="kubernetes"))
     files = {"ca": f"{kubernetes.root}/apiserver.crt", "token_file": f"{tmp_path}/token"}
+    wanted["timeout"] = PATIENCE
     wanted["probers"] = [
-        {**spec, **files, "path": spec["path"].replace(NAMESPACE, OWN)} for spec in wanted["probers"] if spec["name"] in ("api", "watch")]
+        {**spec, **files, "silence": PATIENCE, "path": spec["path"].replace(NAMESPACE, OWN)} for spec in wanted["probers"] if spec["name"] in ("api", "watch")]
     process = subprocess.Popen(
         [sys.executable, "-m", "traffic.probes", json.dumps(wanted)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(LAB)})
