@@ -15,6 +15,7 @@ import errno
 import os
 import socket
 import sys
+import time
 import typing as t
 
 from .._core.balance_model import Destination, Frontend, VirtualService
@@ -26,6 +27,8 @@ BATCH = 200
 _PROC = "/proc/net/ip_vs"
 _RECEIVE = 1 << 17
 _SO_RCVBUFFORCE = 33
+# How often the table is read until it is whole, with so many seconds between.
+_LOOKS, _PAUSE = 20, 0.05
 _DOING = {
     codec.NEW_SERVICE: "add", codec.SET_SERVICE: "change", codec.DEL_SERVICE: "delete",
     codec.NEW_DEST: "add destination", codec.SET_DEST: "change destination", codec.DEL_DEST: "delete destination",
@@ -103,13 +106,22 @@ class Kernel:
         return self._opened
 
     def table(self, ours: t.Container[str]) -> table.Table:
-        """The services whose address is in ``ours``."""
+        """The services whose address is in ``ours``. Raises ConvergeError when the kernel doesn't tell the same ones in both its ways for a second.
+
+        A kernel that makes its table larger (seen with Linux 7.3, which calls it by design) leaves services out meanwhile, of the text or of the dump.
+        """
         # The socket first: it says best what is amiss where there is no IPVS.
         self._connected()
-        found = table.parse(self._proc(), ours)
-        table.complete(found, self._services())
-        table.with_tunnels(found, self._destinations)
-        return found
+        for look in range(_LOOKS):
+            if look:
+                time.sleep(_PAUSE)
+            found = table.parse(self._proc(), ours)
+            untold = table.complete(found, self._services(), ours)
+            if not untold:
+                table.with_tunnels(found, self._destinations)
+                return found
+        named = ", ".join(sorted(map(str, untold))[:5])
+        raise ConvergeError(f"{_PROC} and netlink tell different services: {named}", "Does somebody else change them all the time? Run it again")
 
     def _services(self) -> t.Iterator[tuple[Frontend, VirtualService]]:
         for body in self._dump(codec.bare(codec.GET_SERVICE), "the services"):

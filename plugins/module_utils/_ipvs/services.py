@@ -21,9 +21,6 @@ from .plan import Change, Drain, Key, Services
 from .sources import Nft
 from .table import Table
 
-# How often, and after how many seconds each, the kernel is looked at again before its state is called wrong.
-_LOOKS, _PAUSE = 20, 0.05
-
 
 @dataclass(frozen=True)
 class Current:
@@ -110,7 +107,7 @@ class ServicesAdapter:
             self._load_sources(first)
         if self._files.rules in changed:
             write(self._files.rules, wanted.rules.encode("utf-8", "surrogateescape"))
-        # What is there although it was not told (see verify) is judged by verify.
+        # What somebody else added meanwhile may be just what is wanted: verify judges it.
         failed = [failure for failure in self._change_kernel([step for step in steps.steps if isinstance(step, Change)]) if failure.code != errno.EEXIST]
         if sourced and first != wanted.sources:
             self._load_sources(wanted.sources)
@@ -133,16 +130,8 @@ class ServicesAdapter:
         return failed
 
     def verify(self, current: Current, wanted: Wanted) -> None:
-        """Raises ConvergeError that names what is not as it should be.
-
-        Kernels that make their table larger (seen with 7.3, for tens of milliseconds) leave services out of what they tell meanwhile, so a second look counts.
-        """
+        """Raises ConvergeError that names what is not as it should be."""
         left = self.plan(current, wanted)
-        looks = 0
-        while left and looks < _LOOKS:
-            time.sleep(_PAUSE)
-            looks += 1
-            left = self.plan(self.read(), wanted)
         if left:
             named = [str(step) for step in left.steps] + [f"change {file.name}" for file in left.files]
             raise ConvergeError(f"IPVS is not as planned after the run: {'; '.join(named[:5])}", "Does somebody else change it? Run it again")

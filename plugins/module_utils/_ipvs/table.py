@@ -83,13 +83,18 @@ def parse(lines: t.Iterable[str], ours: t.Container[str]) -> Table:
     return found
 
 
-def complete(table: Table, services: t.Iterable[tuple[Frontend, VirtualService]]) -> None:
-    """Adds what netlink says of services: scheduler, flags and persistence."""
+def complete(table: Table, services: t.Iterable[tuple[Frontend, VirtualService]], ours: t.Container[str]) -> set[Frontend]:
+    """Adds what netlink says of services: scheduler, flags and persistence. Returns those that are in one of the two only."""
+    untold = set(table)
     for frontend, of_netlink in services:
         if frontend in table:
+            untold.discard(frontend)
             known = table[frontend]
             service = VirtualService(of_netlink.scheduler, of_netlink.flags, of_netlink.persistence, known.service.destinations)
             table[frontend] = Known(service, known.connections)
+        elif frontend.address in ours:
+            untold.add(frontend)
+    return untold
 
 
 def with_tunnels(table: Table, tunnels: t.Callable[[Frontend], list[Destination]]) -> None:

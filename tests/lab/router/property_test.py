@@ -19,6 +19,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 
 from ansible_collections.northgate.edge.plugins.module_utils._core.balance_model import BalanceState, Destination, Frontend, Prefixes, VirtualService
 from ansible_collections.northgate.edge.plugins.module_utils._ipvs import mirror
@@ -47,6 +48,9 @@ def service(chance: random.Random, address: str) -> VirtualService:
     found = [Destination(f"{network}{number}", chance.choice((80, 8080)), method, chance.choice((1, 1, 3)), tunnel, tunnel_port) for number in numbers]
     return VirtualService(*chance.choice(SCHEDULERS), chance.choice((0, 0, 300)), tuple(sorted(found)))
 
+# How often ipvsadm is asked until it tells what is expected, with so many seconds between.
+LOOKS, PAUSE = 20, 0.05
+
 
 class NoSources(Nft):
     """No service has source ranges here, and to ask nft each time takes long."""
@@ -70,6 +74,16 @@ def differences(kernel: Kernel, wanted: dict[Frontend, VirtualService]) -> list[
         for key in found.keys() | wanted.keys()
         if not alike(found.get(key), wanted.get(key))
     ]
+    for _look in range(LOOKS):
+        if not (of_ipvsadm := told_by_ipvsadm(wanted)):
+            break
+        time.sleep(PAUSE)
+    return told + of_ipvsadm
+
+
+def told_by_ipvsadm(wanted: dict[Frontend, VirtualService]) -> list[str]:
+    """What ipvsadm tells otherwise. It can miss services for a moment: the kernel's dump is not whole while the table is made larger or smaller."""
+    told = []
     saved = subprocess.run(["ipvsadm", "-Sn"], check=True, capture_output=True, text=True).stdout
     theirs, _drains = mirror.parse(saved)
     for key in (theirs.keys() | wanted.keys()) - {Frontend("TCP", "192.0.2.77", 80)}:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ansible_collections.northgate.edge.plugins.module_utils._core.balance_model import BalanceState, Destination, Frontend, Prefixes, VirtualService
 from ansible_collections.northgate.edge.plugins.module_utils._core.errors import ConvergeError
 from ansible_collections.northgate.edge.plugins.module_utils._ipvs import kernel as kernels
-from ansible_collections.northgate.edge.plugins.module_utils._ipvs import mirror, sources
+from ansible_collections.northgate.edge.plugins.module_utils._ipvs import codec, mirror, sources
 from ansible_collections.northgate.edge.plugins.module_utils._ipvs.kernel import Kernel
 from ansible_collections.northgate.edge.plugins.module_utils._ipvs.memory import Memory
 from ansible_collections.northgate.edge.plugins.module_utils._ipvs.services import Files, ServicesAdapter
@@ -245,27 +245,56 @@ def test_what_the_kernel_refuses_is_named_with_a_hint_and_hinders_nothing_else(r
     assert set(router.fake.table()) == {DNS}
 
 
-def untold(router, looks):
-    """The kernel leaves out every service in so many looks, as one does that makes its table larger."""
-    real, left = router.fake.proc, iter(range(looks))
-    router.fake.proc = lambda: real() if next(left, None) is None else "IP Virtual Server\n"
+def leaves_out(router, way, looks):
+    """In one of its two ways to tell them the kernel leaves out every service in so many looks, as one does that makes its table larger."""
+    left = iter(range(looks))
+    if way == "text":
+        real = router.fake.proc
+        router.fake.proc = lambda: real() if next(left, None) is None else "IP Virtual Server\n"
+        return
+    dump = router.fake._dump
+
+    def dumped(command, sequence, body):
+        known = router.fake.services
+        if command == codec.GET_SERVICE and next(left, None) is not None:
+            router.fake.services = {}
+        dump(command, sequence, body)
+        router.fake.services = known
+
+    router.fake._dump = dumped
 
 
-def test_a_service_that_the_kernel_does_not_tell_for_a_moment_is_as_planned(router):
-    wanted = {DNS: mh("10.0.0.1", port=53), WEB: mh("10.0.0.1")}
-    router.run({WEB: wanted[WEB]})
-    untold(router, 3)
-    assert router.run(wanted).plan
-    assert not router.run(wanted).plan
-    assert router.fake.table() == wanted
+@pytest.mark.parametrize("way", ["text", "dump"])
+def test_a_service_that_the_kernel_does_not_tell_for_a_moment_is_known(router, way):
+    router.run({WEB: mh("10.0.0.1")})
+    leaves_out(router, way, 3)
+    router.fake.commands.clear()
+    assert not router.run({WEB: mh("10.0.0.1")}).plan
+    assert router.fake.commands == []
 
 
-def test_a_service_that_the_kernel_never_tells_is_an_error_that_names_it(router):
+@pytest.mark.parametrize("way", ["text", "dump"])
+def test_a_service_that_the_kernel_never_tells_in_one_way_is_an_error_that_names_it(router, way, monkeypatch):
+    monkeypatch.setattr(kernels, "_PAUSE", 0.0)
     router.fake.put(WEB, mh("10.0.0.1"))
-    untold(router, 10**6)
-    with pytest.raises(ConvergeError, match="IPVS is not as planned after the run: .*add TCP 203.0.113.1:80: mh to 10.0.0.1:80"):
+    leaves_out(router, way, 10**6)
+    with pytest.raises(ConvergeError, match="/proc/net/ip_vs and netlink tell different services: TCP 203.0.113.1:80. Does somebody else"):
         router.run({DNS: mh("10.0.0.1", port=53), WEB: mh("10.0.0.1")})
-    assert set(router.fake.table()) == {DNS, WEB}
+    assert set(router.fake.table()) == {WEB}
+
+
+@pytest.mark.parametrize(("theirs", "is_wanted"), [("10.0.0.1", True), ("10.0.0.2", False)])
+def test_what_somebody_adds_during_the_run_is_judged_by_what_it_is(router, monkeypatch, theirs, is_wanted):
+    apply = Kernel.apply
+
+    def added_first(self, operations):
+        router.fake.put(WEB, mh(theirs))
+        return apply(self, operations)
+
+    monkeypatch.setattr(Kernel, "apply", added_first)
+    judged = contextlib.nullcontext() if is_wanted else pytest.raises(ConvergeError, match="IPVS is not as planned after the run: .*TCP 203.0.113.1:80")
+    with judged:
+        router.run({WEB: mh("10.0.0.1")})
 
 
 def test_what_is_restricted_is_closed_before_there_are_rules_and_opened_after_they_are_gone(router):
