@@ -14,12 +14,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from northgate_bird import until
 from northgate_failover import beats
 from northgate_failover.felt import Series, felt, within
 from northgate_failover.probing import NAMESPACE, OBJECT, Places, plan, place
 from ports import free_port
 from traffic.records import AGAIN
+from waiting import wait_for
 
 # Each test of this API server keeps to a namespace of its own.
 OWN = "failover"
@@ -49,7 +49,7 @@ class Frontend:
 
     def start(self) -> None:
         self._process = subprocess.Popen(["haproxy", "-db", "-f", str(self._file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until(self._listens, "haproxy does not listen")
+        wait_for(self._listens, "haproxy's port")
 
     def _listens(self) -> bool:
         with socket.socket() as asking:

@@ -27,7 +27,7 @@ BATCH = 200
 _PROC = "/proc/net/ip_vs"
 _RECEIVE = 1 << 17
 _SO_RCVBUFFORCE = 33
-# How often the table is read until it is whole, with so many seconds between.
+# How often the table is read until both lists have the same services, with so many seconds between.
 _LOOKS, _PAUSE = 20, 0.05
 _DOING = {
     codec.NEW_SERVICE: "add", codec.SET_SERVICE: "change", codec.DEL_SERVICE: "delete",
@@ -106,9 +106,9 @@ class Kernel:
         return self._opened
 
     def table(self, ours: t.Container[str]) -> table.Table:
-        """The services whose address is in ``ours``. Raises ConvergeError when the kernel doesn't tell the same ones in both its ways for a second.
+        """The services whose address is in ``ours``. Raises ConvergeError when the kernel's text and its dump have different ones at every look.
 
-        A kernel that makes its table larger (seen with Linux 7.3, which calls it by design) leaves services out meanwhile, of the text or of the dump.
+        A kernel that makes its table larger or smaller (seen with Linux 7.3) leaves services out of the one or the other meanwhile.
         """
         # The socket first: it says best what is amiss where there is no IPVS.
         self._connected()

@@ -33,6 +33,8 @@ POOLS = Prefixes(["203.0.113.0/24", "2001:db8:100::/64"])
 FOREIGN = ["-A -t 192.0.2.77:80 -s rr", "-a -t 192.0.2.77:80 -r 10.99.0.1:80 -m -w 7"]
 METHODS = (("direct", "", 0), ("masquerade", "", 0), ("tunnel", "ipip", 0), ("tunnel", "gue", 6080))
 SCHEDULERS = (("mh", ("mh-fallback", "mh-port")), ("mh", ("mh-fallback",)), ("rr", ()), ("wrr", ()), ("lc", ()), ("sh", ("sh-fallback", "sh-port")))
+# How often ipvsadm is asked until it tells what is expected, with so many seconds between.
+LOOKS, PAUSE = 20, 0.05
 
 
 def frontend(chance: random.Random) -> Frontend:
@@ -47,9 +49,6 @@ def service(chance: random.Random, address: str) -> VirtualService:
     method, tunnel, tunnel_port = chance.choice(METHODS)
     found = [Destination(f"{network}{number}", chance.choice((80, 8080)), method, chance.choice((1, 1, 3)), tunnel, tunnel_port) for number in numbers]
     return VirtualService(*chance.choice(SCHEDULERS), chance.choice((0, 0, 300)), tuple(sorted(found)))
-
-# How often ipvsadm is asked until it tells what is expected, with so many seconds between.
-LOOKS, PAUSE = 20, 0.05
 
 
 class NoSources(Nft):
