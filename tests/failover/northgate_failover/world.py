@@ -141,12 +141,12 @@ class World:
     def node_lost(self) -> None:
         """Wait until the cluster knows that the worker is gone, and converge."""
         clusters.eventually(lambda: not clusters.node_is_ready(CLUSTER, self.worker), NODE_SECONDS, f"{self.worker} not ready")
-        health.patiently(lambda: converge(*CONFIRMED))
+        self._converge()
 
     def node_back(self) -> None:
         """Wait until the cluster and its pods are complete, and converge."""
         clusters.eventually(lambda: not health.workloads(CLUSTER), HEALTHY_SECONDS, f"{CLUSTER} complete")
-        health.patiently(lambda: converge(*CONFIRMED))
+        self._converge()
 
     def site(self, groups: dict[str, Any] | None = None) -> None:
         """Run site.yml on the group's routers, one after the other, with other router groups than the inventory's."""
@@ -177,6 +177,10 @@ class World:
     def _beside(self) -> list[str]:
         found = [ipaddress.ip_interface(text) for text in self._vip[1]["addresses"]]
         return [f"{interface.ip + BESIDE}/{interface.network.prefixlen}" for interface in found]
+
+    def _converge(self) -> None:
+        # One router after the other: what a guest does at its lowest priority is done at the guest's own on this machine's cores.
+        health.patiently(lambda: converge(*CONFIRMED, "--forks=1"))
 
     def _play(self, name: str, variables: dict[str, Any], *options: str) -> None:
         health.patiently(lambda: play(name, variables, *options))

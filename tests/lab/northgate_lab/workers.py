@@ -78,8 +78,6 @@ def _kube_proxy(topology, cluster: str, node: str) -> dict:
         "clientConnection": {"kubeconfig": f"{GUEST}/kube-proxy.kubeconfig"},
         "detectLocalMode": "ClusterCIDR", "clusterCIDR": ",".join(spec.pod_prefixes),
         "healthzBindAddress": "127.0.0.1:10256", "metricsBindAddress": "127.0.0.1:10249",
-        # A guest has little memory: the kernel's own limits stay.
-        "conntrack": {"maxPerCore": 0, "min": 0},
         "ipvs": {"scheduler": "rr", "syncPeriod": "30s", "minSyncPeriod": "1s", "strictARP": True},
         "nftables": {"syncPeriod": "30s", "minSyncPeriod": "1s"},
     }

@@ -8,6 +8,7 @@ import json
 import subprocess
 import time
 from pathlib import Path
+from string import Template
 
 from . import binaries, cache, control_plane, credentials
 
@@ -34,7 +35,9 @@ def kubectl(topology, state: Path, cluster: str, *arguments: str, data: str | No
 
 def apply(topology, state: Path, cluster: str) -> None:
     """Apply the manifests to a cluster whose API server is ready."""
-    documents = [file.read_text().replace("${cluster}", cluster) for file in sorted(MANIFESTS.glob("*.yaml"))]
+    # The first node to be ready would get all pods otherwise, and nothing would be left when it is lost.
+    values = {"cluster": cluster, "spread": str(max(1, min(2, len(topology.members(cluster, "worker")))))}
+    documents = [Template(file.read_text()).safe_substitute(values) for file in sorted(MANIFESTS.glob("*.yaml"))]
     for host in credentials.SECRET_HOSTS:
         certificate, key = (state / "secrets" / f"{host}.{end}" for end in ("pem", "key"))
         documents.append(json.dumps(credentials.tls_secret("demo", host, certificate.read_bytes(), key.read_bytes())))
