@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import pytest
-from northgate_bird import POOL, POOL6, R1, R2, SEGMENT, neighbors, until
+from northgate_bird import POOL, POOL6, R1, R2, SEGMENT, neighbors, run, until
 
 OTHER = "198.51.100.0/24"
 
@@ -151,6 +151,29 @@ def test_a_route_that_is_learned_goes_before_what_the_router_is_a_way_to(bird_la
     out.write(bird_announce=[OTHER], bird_neighbors=neighbors(out, import_prefixes=["0.0.0.0/0"], export_prefixes=[OTHER]))
     assert out.take_over().returncode == 0
     until(lambda: r1.routes().get(OTHER) == {"10.0.0.9"}, "what r1 learned")
+
+
+def test_what_nobody_announces_is_unreachable_at_once_and_never_announced(bird_lab):
+    r1, r2, out = bird_lab
+    covered, part = "10.1.0.0/16", "10.1.2.0/24"
+    # The default route leads to somebody who answers nothing.
+    r1.host.run("ip", "route", "add", "default", "via", "10.0.0.77", "dev", SEGMENT)
+    r1.start(bird_unreachable_prefixes=[covered], bird_neighbors=neighbors(r1, import_prefixes=[f"{covered}+"], export_prefixes=[POOL, f"{covered}+"]))
+    r2.start()
+    out.start(bird_announce=[part], bird_neighbors=neighbors(out, import_prefixes=[POOL, f"{covered}+"], export_prefixes=[part]))
+    until(lambda: r1.routes().get(part) == {"10.0.0.9"} and covered in r1.routes(), "the part that is announced goes before")
+
+    def asked(address: str) -> str:
+        return run(*r1.host.command("ip", "route", "get", address), check=False).stderr
+    assert "No route to host" in asked("10.1.3.1") and not asked("10.1.2.1") and not asked("10.2.0.1")
+    until(lambda: out.routes().get(POOL) == R1 | R2, "what r1 announces")
+    assert covered not in {route["prefix"] for route in out.info("routes")["routes"]}
+    # Who announces all of it goes before, too.
+    out.write(bird_announce=[covered], bird_neighbors=neighbors(out, import_prefixes=[POOL], export_prefixes=[covered]))
+    assert out.take_over().returncode == 0
+    until(lambda: r1.routes().get(covered) == {"10.0.0.9"}, "all of it")
+    out.kill()
+    until(lambda: "No route to host" in asked("10.1.2.1"), "refused when its only neighbour is gone")
 
 
 def test_ipv4_over_ipv6_has_next_hops_that_work(bird_lab):

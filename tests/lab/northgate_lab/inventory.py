@@ -45,12 +45,12 @@ def inventory(lab: Lab) -> dict[str, Any]:
     topology = lab.topology
     groups = {
         "routers": {"children": {
-            name: {"hosts": {host: _router(topology.hosts[host]) for host in topology.having("router")
-                             if topology.hosts[host].group == name}}
-            for name in topology.router_groups}},
+            name: {"hosts": {host: _router(topology.hosts[host]) for host in topology.having("router") if topology.hosts[host].group == name},
+                   "vars": {"bird_unreachable_prefixes": [prefix for cluster in spec.clusters for prefix in topology.clusters[cluster].pod_prefixes]}}
+            for name, spec in topology.router_groups.items()}},
         "workers": {"children": {
             f"{cluster}_workers": {"hosts": {host: _worker(topology.hosts[host]) for host in topology.members(cluster, "worker")}}
-            | ({"vars": {"ipvs_node_tunnel": True}} if spec.tunnels else {})
+            | {"vars": {"bird_unreachable_prefixes": spec.pod_prefixes, **({"ipvs_node_tunnel": True} if spec.tunnels else {})}}
             for cluster, spec in topology.clusters.items()}},
         "upstream": {"hosts": {host: _upstream(lab, topology.hosts[host]) for host in topology.having("client")}},
     }
@@ -58,7 +58,7 @@ def inventory(lab: Lab) -> dict[str, Any]:
     if clients := [_neighbor(lab, topology.hosts[host], topology.hosts[host].asn) for host in topology.having("client")]:
         groups["routers"]["vars"]["bird_neighbors_extra"] = clients
         for name, group in groups["routers"]["children"].items():
-            group["vars"] = {"bird_export_upstream": _announced(lab, name)}
+            group["vars"]["bird_export_upstream"] = _announced(lab, name)
     # Not in `all`: the controller's own Python has the libraries.
     connection = {"ansible_user": "root", "ansible_python_interpreter": "/usr/bin/python3"}
     return {"all": {"vars": _all(lab), "children": {"guests": {"vars": connection, "children": groups}}}}

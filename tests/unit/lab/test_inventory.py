@@ -54,7 +54,10 @@ def test_services_have_pools_that_the_client_is_routed_to_and_a_forwarding_for_e
     assert {name: cluster["forwarding"] for name, cluster in variables["northgate_clusters"].items()} == {"alpha": "direct", "beta": "masquerade"}
     assert variables["northgate_router_groups"]["edge"]["client_prefixes"] == ["10.91.0.0/24", "fd91::/64"]
     assert {name: group.get("vars") for name, group in groups["workers"]["children"].items()} == {
-        "alpha_workers": {"ipvs_node_tunnel": True}, "beta_workers": None}
+        "alpha_workers": {"bird_unreachable_prefixes": ["10.100.0.0/16", "fd64:100::/48"], "ipvs_node_tunnel": True},
+        "beta_workers": {"bird_unreachable_prefixes": ["10.110.0.0/16", "fd64:110::/48"]}}
+    assert groups["routers"]["children"]["edge"]["vars"]["bird_unreachable_prefixes"] == [
+        "10.100.0.0/16", "fd64:100::/48", "10.110.0.0/16", "fd64:110::/48"]
 
 
 def test_the_wheels_of_the_image_are_those_that_the_role_asks_for():

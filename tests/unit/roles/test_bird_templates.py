@@ -87,6 +87,15 @@ def test_announced_prefixes_stay_out_of_the_kernel(bird):
     assert "export where source = RTS_BGP;" in block(text, "protocol kernel ng_kernel_v4")
 
 
+def test_what_is_unreachable_is_in_the_kernel_and_never_announced(bird):
+    text = bird({**NEIGHBOR, "export_prefixes": ["10.0.0.0/8+", "fd64::/16+"]}, bird_unreachable_prefixes=["10.100.0.0/16"])
+    assert block(text, "protocol static ng_unreachable_v4") == ["ipv4 { preference 10; };", "route 10.100.0.0/16 unreachable;"]
+    assert 'export where source = RTS_BGP || proto = "ng_unreachable_v4";' in block(text, "protocol kernel ng_kernel_v4")
+    assert 'if proto = "ng_unreachable_v4" then reject;' in block(text, "protocol bgp w1_v4")
+    # Of a family without such prefixes there is nothing.
+    assert "ng_unreachable_v6 {" not in text and "export where source = RTS_BGP;" in block(text, "protocol kernel ng_kernel_v6")
+
+
 def test_a_neighbour_may_have_its_own_bfd_limit_interface_and_password(bird):
     own = {**NEIGHBOR, "bfd_interval": 50, "import_limit": 7, "import_limit_action": "restart", "interface": "eth0.12", "password": "a b;}"}
     text = bird(own, {**NEIGHBOR, "name": "w2", "bfd": False, "import_limit": 0, "password": ""}, {**NEIGHBOR, "name": "w3"}, bird_password="of all")
