@@ -114,8 +114,8 @@ CASES = (
     _unit("keepalived", "keepalived"),
     Case("worker_plug", (
         # What a stream has on a worker ends with it.
-        Phase("worker_plug", "plug of a worker pulled; converged when its node is not ready", lambda world: lab("kill", world.worker),
-              World.node_lost, short=(*BEHIND_VIP, "tcp", "udp")),
+        Phase("worker_plug", "plug of a worker pulled", lambda world: lab("kill", world.worker), short=(*BEHIND_VIP, "tcp", "udp"), least=20.0),
+        Phase("worker_unready", "its node is not ready; converged", World.node_lost),
         Phase("worker_back", "it boots; converged when its pods are ready", lambda world: world.boot(world.worker),
               lambda world: (world.node_back(), world.wait_healthy())),
     ), lambda world: (world.boot(world.worker), world.node_back())),
