@@ -19,16 +19,16 @@ from northgate_lab.processes import apart
 from .felt import Series
 
 # Probers, in the order of tables. The first four are behind a VIP, the others behind an address of a pool that all routers announce.
-BEHIND_VIP = ("http", "pods", "api", "watch")
+BEHIND_VIP = ("http", "ingress", "api", "watch")
 BEHIND_POOL = ("tcp", "udp", "stream")
 PROBERS = (*BEHIND_VIP, *BEHIND_POOL)
-INTERVALS = {"http": 0.02, "pods": 0.1, "api": 0.1, "watch": 0.1, "tcp": 0.02, "udp": 0.02, "stream": 0.1}
+INTERVALS = {"http": 0.02, "ingress": 0.1, "api": 0.1, "watch": 0.1, "tcp": 0.02, "udp": 0.02, "stream": 0.1}
 STREAMS = 10
 TIMEOUT, PATIENCE, SILENCE = 3.0, 30.0, 0.25
 # The longest that one case may take, and how long probers have for their first answers.
 SECONDS, READY_SECONDS = 1800.0, 60.0
-# Served by pods of an ingress controller, and straight by those of a Service.
-HOST, DIRECT_HOST = "shared.example.test", "direct.example.test"
+# Served straight by pods of an application, and by those of an ingress controller, which needs a tenth of a core for ten requests a second in a guest.
+HOST, INGRESS_HOST = "plain.example.test", "shared.example.test"
 # They share two cores with all of the lab, and must not be late themselves.
 PRIORITY = -10
 # What a watch sees changes of.
@@ -90,7 +90,7 @@ def plan(cluster: str, found: Places, least: float = 0.0) -> dict[str, Any]:
     path = f"/api/v1/namespaces/{NAMESPACE}/configmaps?fieldSelector=metadata.name%3D{OBJECT}"
     specs: dict[str, dict[str, Any]] = {
         "http": {"kind": "http", "places": found.http, "host": HOST, "path": "/"},
-        "pods": {"kind": "https", "places": found.https, "path": "/", "ca": str(STATE / "ca.pem"), "server_name": DIRECT_HOST},
+        "ingress": {"kind": "https", "places": found.https, "path": "/", "ca": str(STATE / "ca.pem"), "server_name": INGRESS_HOST},
         "api": {"kind": "https", "places": found.api, "path": "/version", "asks_again": True, **tls},
         "watch": {"kind": "watch", "places": found.api, "path": path, "token_file": str(pki / "tokens" / "admin"), "silence": SILENCE, **tls},
         "tcp": {"kind": "tcp", "places": found.service},

@@ -13,7 +13,7 @@ from .felt import SLOW, TOGETHER, Felt
 from .measure import MOMENT, Result
 from .probing import BEHIND_POOL, BEHIND_VIP, INTERVALS, PATIENCE, PROBERS, SILENCE, STREAMS, TIMEOUT
 
-TITLES = {"http": "HTTP", "pods": "HTTPS", "api": "API", "watch": "watch", "tcp": "TCP", "udp": "UDP", "stream": "streams"}
+TITLES = {"http": "HTTP", "ingress": "ingress", "api": "API", "watch": "watch", "tcp": "TCP", "udp": "UDP", "stream": "streams"}
 NOT_MEASURED = "Not measured yet."
 HEADING = """\
 # Reliability
@@ -30,15 +30,16 @@ upstream router. Behind it, in a network namespace, one program runs all probers
 
 | Prober | Where | What is one attempt | Every |
 | --- | --- | --- | --- |
-| HTTP | VIP | a new connection, a GET through haproxy and a pod of the ingress controller, status 200 and the whole answer | {{http}} |
-| HTTPS | VIP | a new connection with TLS, a GET through haproxy straight to a pod of the application, status 200 and the whole answer | {{pods}} |
+| HTTP | VIP | a new connection, a GET through haproxy straight to a pod of the application, status 200 and the whole answer | {{http}} |
+| ingress | VIP | a new connection with TLS, a GET through haproxy and a pod of the ingress controller, status 200 and the whole answer | {{ingress}} |
 | API | VIP | a new connection with TLS, a GET of /version; like client-go it asks once more when the connection ends before the answer | {{api}} |
 | watch | VIP | a change of an object that a watch sees; changes are made at the API servers themselves | {{watch}} |
 | TCP | address of a pool | a new connection, a word and its echo from a pod | {{tcp}} |
 | UDP | address of a pool | a datagram from a new port and its answer | {{udp}} |
 | streams | address of a pool | a numbered message and its echo, on each of {STREAMS} connections that stay open | {{stream}} |
 
-IPv4 and IPv6 take turns. TLS is dear, so what has it is asked less often. VIPs are in the probers' own segment. The pool is announced by BGP, and the
+IPv4 and IPv6 take turns. TLS and the ingress controller are dear, so what has them is asked less often.
+VIPs are in the probers' own segment. The pool is announced by BGP, and the
 client spreads connections over both routers. The first router has the VIP of HTTP when all is well; the API's may be with the second. Before each case
 everything has to be well: VIPs on the routers that are preferred, BGP and BFD sessions up, the client's routes over both routers, servers of haproxy,
 nodes and deployments ready. Then probers run for {MOMENT[0]:.0f} to {MOMENT[1]:.0f} seconds; how long, the seed says. A case has one thing after the
@@ -64,10 +65,10 @@ run at the lowest priority, so that what is measured is not their work.
 
 Goals: with the plug of a router pulled, or the router frozen, no outage is longer than {OUTAGE_MS} ms and no stream is lost; with a worker or its BIRD gone
 none is longer than {OUTAGE_MS} ms, but that streams to pods of a worker without power end with it; nothing is lost where a pod of the ingress controller
-(HTTP) or an API server (API) is killed; nothing is lost or reset where a router or an API server comes back, and in maintenance, reload and upgrade.
+(ingress) or an API server (API) is killed; nothing is lost or reset where a router or an API server comes back, and in maintenance, reload and upgrade.
 
-Pods of a worker without power stay in their cluster's lists until its node is called not ready, 40 to 50 s later. haproxy passes them over (HTTPS).
-The lab's ingress controller asks up to four pods, and now and then only such ones (HTTP).
+Pods of a worker without power stay in their cluster's lists until its node is called not ready, 40 to 50 s later. haproxy passes them over (HTTP).
+The lab's ingress controller asks up to four pods, and now and then only such ones (ingress).
 """
 
 
