@@ -124,7 +124,7 @@ CASES = (
         Phase("worker_bird_back", "it runs again", lambda world: world.start_unit(world.worker, "bird"), _healthy),
     ), lambda world: world.start_unit(world.worker, "bird")),
     Case("ingress_pod", (
-        Phase("ingress_pod", "a pod of the ingress controller killed", World.kill_ingress_pod, _healthy, whole=("ingress",)),
+        Phase("ingress_pod", "a pod of the ingress controller killed", World.kill_ingress_pod, _healthy, whole=("http", "ingress")),
     ), is_quick=True),
     Case("api_server", (
         Phase("api_server", "plug of one of two API servers pulled", lambda world: lab("kill", world.api_server), whole=("api",), least=6.0),

@@ -65,7 +65,7 @@ run at the lowest priority, so that what is measured is not their work.
 
 Goals: with the plug of a router pulled, or the router frozen, no outage is longer than {OUTAGE_MS} ms and no stream is lost; with a worker or its BIRD gone
 none is longer than {OUTAGE_MS} ms, but that streams to pods of a worker without power end with it; nothing is lost where a pod of the ingress controller
-(ingress) or an API server (API) is killed; nothing is lost or reset where a router or an API server comes back, and in maintenance, reload and upgrade.
+(HTTP, ingress) or an API server (API) is killed; nothing is lost or reset where a router or an API server comes back, and in maintenance, reload and upgrade.
 
 Pods of a worker without power stay in their cluster's lists until its node is called not ready, 40 to 50 s later. haproxy passes them over (HTTP).
 The lab's ingress controller asks up to four pods, and now and then only such ones (ingress).

@@ -111,7 +111,7 @@ def test_an_outage_may_have_a_goal_only_where_one_is_promised():
     assert {name for name, (_short, whole) in goals.items() if whole == PROBERS} == {
         "control", "router_back", "router_back_second", "api_server_back", "maintenance", "resume", "maintenance_second",
         "resume_second", "haproxy_upgrade", "haproxy_reload"}
-    assert (goals["ingress_pod"], goals["api_server"]) == (((), ("ingress",)), ((), ("api",)))
+    assert (goals["ingress_pod"], goals["api_server"]) == (((), ("http", "ingress")), ((), ("api",)))
     assert cases.QUICK == ("router_plug", "ingress_pod", "api_server", "maintenance")
 
 
