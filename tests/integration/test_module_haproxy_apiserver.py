@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import subprocess
@@ -231,7 +232,10 @@ def test_a_cluster_of_two_kube_apiservers(site, cluster, authority, wait):
     def probe() -> None:
         while not end.is_set():
             with between:
-                answers.append(get(site.port, path="/readyz"))
+                try:
+                    answers.append(get(site.port, path="/readyz"))
+                except (OSError, http.client.HTTPException) as error:
+                    answers.append(repr(error))
 
     thread = threading.Thread(target=probe)
     thread.start()

@@ -28,7 +28,7 @@ UNCHECKED = "_unchecked"
 _A_LINE = 7
 
 # A server that stops answering is out after one to five seconds. Its connections are closed then: their clients would wait for long.
-_CHECK = "check check-ssl inter 1s fastinter 500ms downinter 1s fall 2 rise 2 on-marked-down shutdown-sessions"
+_CHECK = "check check-ssl inter 1s fastinter 250ms downinter 1s fall 2 rise 2 on-marked-down shutdown-sessions"
 # Watches and shells are silent for hours. Who is gone is noticed by TCP: after 25 s for a server, 90 s for a client.
 _IDLE = "24h"
 _CLIENTS = f"""\

@@ -82,7 +82,8 @@ def commands(topology, state: Path, host: str) -> list[tuple[str, list[str], dic
             ]),
             ("kube-scheduler", [option.replace("%s", "kube-scheduler") for option in config]),
         ]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(state / "hosts" / host), "GOGC": "50"}
+    # The lab has more memory than time of its cores.
+    environment = {"PATH": os.environ["PATH"], "HOME": str(state / "hosts" / host), "GOGC": "200"}
     supervise = ["unshare", "--uts", "sh", "-c", "; ".join([*_routes(topology, spec.cluster), SUPERVISE]), host]
     return [(name, [*supervise, str(binaries.path(programs, name)), *options], environment) for name, options in found]
 
