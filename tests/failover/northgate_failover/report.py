@@ -38,18 +38,17 @@ upstream router. Behind it, in a network namespace, one program runs all probers
 | UDP | address of a pool | a datagram from a new port and its answer | {{udp}} |
 | streams | address of a pool | a numbered message and its echo, on each of {STREAMS} connections that stay open | {{stream}} |
 
-IPv4 and IPv6 take turns. TLS and the ingress controller are dear, so what has them is asked less often.
-VIPs are in the probers' own segment. The pool is announced by BGP, and the
-client spreads connections over both routers. The first router has the VIP of HTTP when all is well; the API's may be with the second. Before each case
-everything has to be well: VIPs on the routers that are preferred, BGP and BFD sessions up, the client's routes over both routers, servers of haproxy,
-nodes and deployments ready. Then probers run for {MOMENT[0]:.0f} to {MOMENT[1]:.0f} seconds; how long, the seed says. A case has one thing after the
-other happen, each with a window of its own: from just before it until what should come of it has come and every prober has been calm for two seconds.
-The clocks of machines are not compared: the probers note when they are told. Guests, control planes and Ansible share two cores; checks and playbooks
-run at the lowest priority, so that what is measured is not their work.
+IPv4 and IPv6 take turns. TLS and the ingress controller are dear, so what has them is asked less often. VIPs are in the probers' own segment. The pool is
+announced by BGP, and the client spreads connections over both routers. The first router has the VIP of HTTP when all is well; the API's may be with the
+second. Before each case everything has to be well: VIPs on the routers that are preferred, BGP and BFD sessions up, the client's routes over both routers,
+servers of haproxy, nodes and deployments ready. Then probers run for {MOMENT[0]:.0f} to {MOMENT[1]:.0f} seconds; how long, the seed says. A case has one
+thing after the other happen, each with a window of its own: from just before it until what should come of it has come and every prober has been calm for
+two seconds. The clocks of machines are not compared: the probers note when they are told. Guests, control planes and Ansible share two cores; checks and
+playbooks run at the lowest priority, so that what is measured is not their work.
 
 - **Lost** is an attempt without its whole answer within {TIMEOUT:.0f} s, or one that is reset, refused, closed early, or answered with another status
-  than 200. A stream is lost when it is reset or closed or when a message has no answer
-  for {PATIENCE:.0f} s; another one is then opened. A change is lost when the watch goes on behind it.
+  than 200. A stream is lost when it is reset or closed or when a message has no answer for {PATIENCE:.0f} s; another one is then opened. A change is lost
+  when the watch goes on behind it.
 - **Reset** are those that somebody ended: reset, refused or closed. They are lost, but for the API's that were asked once more: haproxy passes TLS on,
   so nobody but the client can repeat what an API server had when it died.
 - **Outage** is the longest trouble that has a part in the window: a time without an answer, from one to the next, less the interval; or a time in which
