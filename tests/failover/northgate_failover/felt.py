@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from traffic.records import AGAIN, CLOSED, MISSED, NOTES, OK, RECONNECTED, REFUSED, RESET
+from traffic.records import AGAIN, CLOSED, MEANING, MISSED, NOTES, OK, RECONNECTED, REFUSED, RESET
 
 RESETS = frozenset((RESET, REFUSED, CLOSED, AGAIN))
 # An answer that takes as many seconds is trouble, though nothing is lost: a SYN that was is sent again only then (RFC 6298, 2.1).
@@ -80,6 +80,16 @@ def felt(found: Iterable[Series], begin: float, end: float) -> Felt:
                        for series in every for attempt in within(series, begin, end)),
         longest=max((attempt.end - attempt.start for attempt in inside if attempt.outcome == OK), default=0.0),
     )
+
+
+def failures(found: Iterable[Series], begin: float, end: float) -> str:
+    """Return what became of the attempts in [begin, end) that were not answered, and when they began; empty if there are none."""
+    starts: dict[str, list[float]] = {}
+    for series in found:
+        for attempt in within(series, begin, end):
+            if attempt.outcome in MEANING:
+                starts.setdefault(MEANING[attempt.outcome], []).append(attempt.start - begin)
+    return ", ".join(f"{len(times)} {meaning} ({min(times):.2f} to {max(times):.2f} s)" for meaning, times in sorted(starts.items()))
 
 
 def within(series: Series, begin: float, end: float) -> list[Attempt]:

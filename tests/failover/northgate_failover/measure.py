@@ -12,7 +12,7 @@ from driver.command import LabFailed
 from labs import told
 
 from .cases import Case, Phase
-from .felt import Felt, felt
+from .felt import Felt, failures, felt
 from .probing import Probes, beats
 from .world import CLUSTER, World
 
@@ -49,9 +49,14 @@ def run(case: Case, world: World, seed: str, least: float = 0.0) -> list[Result]
     except BaseException:
         _put_right(case, world)
         raise
+    every = probes.series
+    for phase, (begin, end) in zip(case.phases, windows, strict=True):
+        for prober, found in every.items():
+            if failed := failures(found, begin, end):
+                told(f"{phase.name}: {prober}: {failed}")
     told(f"{case.name}: {changes.summary['changes']} changes to be watched, at most {changes.summary['longest']:.2f} s apart")
     return [
-        Result(phase, {prober: felt(series, begin, end) for prober, series in probes.series.items()}, end - begin, probes.late(begin, end))
+        Result(phase, {prober: felt(series, begin, end) for prober, series in every.items()}, end - begin, probes.late(begin, end))
         for phase, (begin, end) in zip(case.phases, windows, strict=True)
     ]
 

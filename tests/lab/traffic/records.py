@@ -17,6 +17,10 @@ GONE = "G"
 MISSED, RECONNECTED = "MN"
 # The connection ended before the answer, and the question was put again, whose outcome is noted from the same start.
 AGAIN = "A"
+MEANING = {
+    TIMEOUT: "no answer in time", RESET: "reset", REFUSED: "refused", CLOSED: "closed early", STATUS: "another status", UNREACHABLE: "no route",
+    OTHER: "another error", GONE: "too old", MISSED: "never seen", AGAIN: "ended, and asked again",
+}
 # Notes on attempts, of which others say how they went.
 NOTES = frozenset((RECONNECTED, AGAIN))
 _ERRNO = {

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from northgate_failover.felt import Attempt, Series, felt
+from northgate_failover.felt import Attempt, Series, failures, felt
 
 INTERVAL = 0.02
 
@@ -107,6 +107,12 @@ def test_a_stream_that_ended_is_lost_until_the_next_one_is_answered():
 def test_another_connection_of_a_watch_is_no_loss_and_a_change_never_seen_is():
     found = all_of(series([*attempts("..."), Attempt(1.0, 1.0, "N"), Attempt(1.0, 1.0, "M"), Attempt(1.01, 1.02, ".")], in_turn=True), end=1.1)
     assert (found.reconnects, found.lost, found.attempts) == (1, 1, 5)
+
+
+def test_what_failed_is_told_by_what_it_met_and_when_it_began():
+    found = [series(attempts("..TT.N", start=1.0)), series(attempts("..S", start=1.0))]
+    assert failures(found, 1.0, 9.0) == "1 another status (0.04 to 0.04 s), 2 no answer in time (0.04 to 0.06 s)"
+    assert failures([series(attempts("...N."))], 0.0, 9.0) == ""
 
 
 def test_what_the_client_wrote_is_read():
