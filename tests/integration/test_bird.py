@@ -6,8 +6,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+
 import pytest
-from northgate_bird import POOL, POOL6, R1, R2, SEGMENT, neighbors, run, until
+from northgate_bird import POOL, POOL6, R1, R2, ROLE, SEGMENT, Host, neighbors, run, until
 
 OTHER = "198.51.100.0/24"
 
@@ -85,13 +89,17 @@ def test_bfd_notices_a_router_that_is_gone_long_before_the_hold_time(birds, how)
     assert out.sessions()["r2_v4"]["bgp_state"] == "Established"
 
 
-@pytest.mark.parametrize("how", ["killed", "cable"])
-def test_the_workers_of_a_cluster_stand_in_for_one_that_is_gone_until_it_is_back(bird_lab, how):
-    w1, w2, router = bird_lab
-    # As role ipvs has it: what the router itself sends does not go by way of who stands in, or it would never see the other again.
+def go_straight(router: Host) -> None:
+    """As role ipvs has it: what the router itself sends does not go by way of who stands in, or it would never see the other again."""
     for family, address, network in (("-4", "10.0.0.9", "10.0.0.0/24"), ("-6", "fd00::9", "fd00::/64")):
         router.host.run("ip", family, "rule", "add", "pref", "120", "from", address, "lookup", "121")
         router.host.run("ip", family, "route", "add", network, "dev", "eth0", "table", "121")
+
+
+@pytest.mark.parametrize("how", ["killed", "cable"])
+def test_the_workers_of_a_cluster_stand_in_for_one_that_is_gone_until_it_is_back(bird_lab, how):
+    w1, w2, router = bird_lab
+    go_straight(router)
     for host in bird_lab:
         host.start(**({"bird_stand_in_clusters": ["alpha"], "bird_neighbors": neighbors(router, cluster="alpha")} if host is router else {}))
     until(lambda: router.up("r1_v4", "r1_v6", "r2_v4", "r2_v6"), "all sessions")
@@ -112,6 +120,36 @@ def test_the_workers_of_a_cluster_stand_in_for_one_that_is_gone_until_it_is_back
     w1.kill()
     w2.kill()
     until(lambda: not router.routes() and not router.routes(6), "nobody stands in for anybody")
+
+
+def test_nobody_stands_in_for_a_worker_that_a_router_which_starts_has_not_seen_yet(bird_lab, tmp_path):
+    w1, w2, router = bird_lab
+    client = tmp_path / "birdc"
+    client.write_text(f'#!/bin/sh\nexec {shutil.which("birdc")} -s {router.socket} "$@"\n')
+    client.chmod(0o755)
+
+    def started() -> subprocess.Popen[bytes]:
+        """The router's BIRD and what systemd runs after it."""
+        router.start(bird_stand_in_clusters=["alpha"], bird_neighbors=neighbors(router, cluster="alpha"))
+        return subprocess.Popen(["sh", ROLE / "files/northgate-bird", "started"], env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+
+    def stands_in() -> bool:
+        return router.routes().get("10.0.0.1") == R2
+
+    go_straight(router)
+    w2.start()
+    with started() as script:
+        until(lambda: router.up("r2_v4", "r2_v6"), "the sessions to w2")
+        assert script.poll() is None and not stands_in()
+    until(stands_in, "w2 stands in for a worker that is not seen for so long")
+    w1.start()
+    router.kill()
+    with started() as script:
+        until(lambda: router.up("r1_v4", "r1_v6", "r2_v4", "r2_v6") or stands_in(), "all sessions")
+        assert not stands_in()
+        until(lambda: script.poll() is not None, "the script's end")
+    w1.kill()
+    until(stands_in, "w2 stands in for w1")
 
 
 def test_a_bird_that_is_stopped_properly_is_left_at_once(birds):

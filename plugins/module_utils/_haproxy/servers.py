@@ -16,9 +16,10 @@ from fractions import Fraction
 from .._core.desired import DRAIN, STANDBY, IngressState, PoolName, Share
 from .._core.model import Endpoint, PoolTls
 
-# A server added at run time gets no default-server, so each one carries all its options. One that was down has to be up for two seconds: an ingress
-# controller that has just been started listens before it knows its routes (Traefik answers 404 until then).
-CHECK_OPTIONS = "check inter 2s fastinter 500ms fall 2 rise 5 observe layer4 error-limit 3 on-error mark-down"
+# A server added at run time gets no default-server, so each one carries all its options. A connection that fails counts as a failed check and makes
+# haproxy check at once, so a pod that is gone is out after one request, and a lost packet puts none out. One that was down has to be up for two seconds: an
+# ingress controller that has just been started listens before it knows its routes (Traefik answers 404 until then).
+CHECK_OPTIONS = "check inter 2s fastinter 100ms fall 2 rise 20 observe layer4 error-limit 1 on-error sudden-death"
 MAX_WEIGHT = 256
 _DEFAULT = Share()
 _NO_TLS = PoolTls()
