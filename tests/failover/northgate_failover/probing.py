@@ -25,6 +25,9 @@ PROBERS = (*BEHIND_VIP, *BEHIND_POOL)
 INTERVALS = {"http": 0.02, "ingress": 0.1, "api": 0.1, "watch": 0.1, "tcp": 0.02, "udp": 0.02, "stream": 0.1}
 STREAMS = 10
 TIMEOUT, PATIENCE, SILENCE = 3.0, 30.0, 0.25
+# How often client-go asks again when a connection ends before the answer (rest.Request.MaxRetries). A process that dies ends those that it has before
+# it ends those that it has not accepted yet, so once is not enough.
+AGAIN = 10
 # The longest that one case may take, and how long probers have for their first answers.
 SECONDS, READY_SECONDS = 1800.0, 60.0
 # Served straight by pods of an application, and by those of an ingress controller, which needs a tenth of a core for ten requests a second in a guest.
@@ -91,7 +94,7 @@ def plan(cluster: str, found: Places, least: float = 0.0) -> dict[str, Any]:
     specs: dict[str, dict[str, Any]] = {
         "http": {"kind": "http", "places": found.http, "host": HOST, "path": "/"},
         "ingress": {"kind": "https", "places": found.https, "path": "/", "ca": str(STATE / "ca.pem"), "server_name": INGRESS_HOST},
-        "api": {"kind": "https", "places": found.api, "path": "/version", "asks_again": True, **tls},
+        "api": {"kind": "https", "places": found.api, "path": "/version", "asks_again": AGAIN, **tls},
         "watch": {"kind": "watch", "places": found.api, "path": path, "token_file": str(pki / "tokens" / "admin"), "silence": SILENCE, **tls},
         "tcp": {"kind": "tcp", "places": found.service},
         "udp": {"kind": "udp", "places": found.service},

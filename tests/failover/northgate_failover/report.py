@@ -11,7 +11,7 @@ from figure import Figure
 from .cases import OUTAGE_MS
 from .felt import SLOW, TOGETHER, Felt
 from .measure import MOMENT, Result
-from .probing import BEHIND_POOL, BEHIND_VIP, INTERVALS, PATIENCE, PROBERS, SILENCE, STREAMS, TIMEOUT
+from .probing import AGAIN, BEHIND_POOL, BEHIND_VIP, INTERVALS, PATIENCE, PROBERS, SILENCE, STREAMS, TIMEOUT
 
 TITLES = {"http": "HTTP", "ingress": "ingress", "api": "API", "watch": "watch", "tcp": "TCP", "udp": "UDP", "stream": "streams"}
 NOT_MEASURED = "Not measured yet."
@@ -32,7 +32,7 @@ upstream router. Behind it, in a network namespace, one program runs all probers
 | --- | --- | --- | --- |
 | HTTP | VIP | a new connection, a GET through haproxy straight to a pod of the application, status 200 and the whole answer | {{http}} |
 | ingress | VIP | a new connection with TLS, a GET through haproxy and a pod of the ingress controller, status 200 and the whole answer | {{ingress}} |
-| API | VIP | a new connection with TLS, a GET of /version; like client-go it asks once more when the connection ends before the answer | {{api}} |
+| API | VIP | a new connection with TLS, a GET of /version, and like client-go up to {AGAIN} more when the connection ends before the answer | {{api}} |
 | watch | VIP | a change of an object that a watch sees; changes are made at the API servers themselves | {{watch}} |
 | TCP | address of a pool | a new connection, a word and its echo from a pod | {{tcp}} |
 | UDP | address of a pool | a datagram from a new port and its answer | {{udp}} |
@@ -49,8 +49,8 @@ playbooks run at the lowest priority, so that what is measured is not their work
 - **Lost** is an attempt without its whole answer within {TIMEOUT:.0f} s, or one that is reset, refused, closed early, or answered with another status
   than 200. A stream is lost when it is reset or closed or when a message has no answer for {PATIENCE:.0f} s; another one is then opened. A change is lost
   when the watch goes on behind it.
-- **Reset** are those that somebody ended: reset, refused or closed. They are lost, but for the API's that were asked once more: haproxy passes TLS on,
-  so nobody but the client can repeat what an API server had when it died.
+- **Reset** are those that somebody ended: reset, refused or closed. They are lost, but for the API's that were asked again: haproxy passes TLS on,
+  so nobody but the client can repeat what an API server had when it died. This client does so at once, and client-go after a second.
 - **Outage** is the longest trouble that has a part in the window: a time without an answer, from one to the next, less the interval; or a time in which
   attempts failed or took {SLOW:.0f} s, even if others did not, from the start of the first of them to the start of the first after the last that was
   answered in time. So one whose SYN was lost is part of it, for that is sent again after a second. Failures within {TOGETHER:.0f} s are one trouble. For

@@ -136,14 +136,14 @@ class Flights:
 class Repeated:
     """Begins an exchange every interval, to its targets in turn, whatever became of those before. One that takes ``timeout`` seconds is lost.
 
-    With ``asks_again``, a question whose connection ends before the answer is put once more, in the same time.
+    A question whose connection ends before the answer is put again, ``asks_again`` times at most and in the same time.
     """
 
     def __init__(self, loop: Loop, series: Series, targets: Sequence[Target], make: Callable[[Target, int], Exchange], timeout: float, *,
-                 asks_again: bool = False) -> None:
+                 asks_again: int = 0) -> None:
         self.series = series
         self._loop, self._make, self._timeout, self._asks_again = loop, make, timeout, asks_again
-        self._repeated: set[Exchange] = set()
+        self._repeated: dict[Exchange, int] = {}
         self._flights = Flights(loop, self._over)
         self._targets, self._numbers = itertools.cycle(targets), itertools.count(1)
         self._next = loop.now() + STAGGER * len(loop.probers)
@@ -168,13 +168,13 @@ class Repeated:
         return self._make(next(self._targets), next(self._numbers))
 
     def _over(self, exchange: Exchange, start: float, now: float) -> None:
-        if self._asks_again and exchange.outcome in (RESET, CLOSED) and exchange not in self._repeated:
+        times = self._repeated.pop(exchange, 0)
+        if times < self._asks_again and exchange.outcome in (RESET, CLOSED):
             self.series.record(start, now, AGAIN)
             repeated = self._question()
-            self._repeated.add(repeated)
+            self._repeated[repeated] = times + 1
             self._flights.add(repeated, start)
             return
-        self._repeated.discard(exchange)
         self.series.record(start, now, exchange.outcome)
 
 

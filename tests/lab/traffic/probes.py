@@ -7,8 +7,8 @@ PLAN is JSON: ``seconds`` (end after as many), ``timeout`` (of an attempt) and `
 asked in turn), ``interval`` in seconds, and what its kind needs:
 
 - ``http``: ``host``, ``path``. A GET on a new connection each time.
-- ``https``: ``ca``, ``server_name``, ``path``. The same with TLS. With ``asks_again`` it does so once when a connection ends before its answer, as
-  client-go does.
+- ``https``: ``ca``, ``server_name``, ``path``. The same with TLS. ``asks_again`` (0) is how often it does so when a connection ends before its
+  answer.
 - ``tcp``, ``udp``: one word to the application echo, on a new connection each time or from a new port.
 - ``stream``: ``count`` and ``patience``: so many long streams to echo, message after message.
 - ``watch``: ``ca``, ``server_name``, ``path``, ``token_file``, ``silence``; see traffic.watch.
@@ -103,7 +103,7 @@ def make(loop: Loop, spec: dict[str, Any], timeout: float) -> list[Prober]:
         token = Path(spec["token_file"]).read_text("utf-8").strip()
         tls = Tls.trusting(spec["ca"], spec["server_name"])
         return [Watch(loop, Series(name, interval, in_turn=True), targets, tls, spec["path"], token, spec["silence"])]
-    return [Repeated(loop, Series(name, interval), targets, maker(kind, spec), timeout, asks_again=spec.get("asks_again", False))]
+    return [Repeated(loop, Series(name, interval), targets, maker(kind, spec), timeout, asks_again=spec.get("asks_again", 0))]
 
 
 def maker(kind: str, spec: dict[str, Any]) -> Callable[[Target, int], Exchange]:

@@ -135,8 +135,8 @@ def test_requests_and_what_becomes_of_them():
     assert (result["prober"], result["interval"], result["in_turn"]) == ("http", 0.01, False)
 
 
-def test_the_api_is_asked_once_more_when_a_connection_ends_before_the_answer(tls, authority):
-    spec = {"name": "api", "kind": "https", "path": "/", "asks_again": True, "ca": str(authority / "ca.pem"), "server_name": "kubernetes"}
+def test_the_api_is_asked_again_when_a_connection_ends_before_the_answer(tls, authority):
+    spec = {"name": "api", "kind": "https", "path": "/", "asks_again": 1, "ca": str(authority / "ca.pem"), "server_name": "kubernetes"}
     with Server(web(PLAIN, None, PLAIN), tls) as place:
         result, = run(at_least(20), {**spec, "places": [place]})
     assert set(result["outcomes"]) == {records.OK, records.AGAIN} and result["outcomes"].count(records.AGAIN) == 1
@@ -147,8 +147,12 @@ def test_the_api_is_asked_once_more_when_a_connection_ends_before_the_answer(tls
         result, = run(lambda outcomes: set(outcomes[0]) & {records.RESET, records.CLOSED}, {**spec, "places": [place]})
     assert records.AGAIN in result["outcomes"]
 
+    with Server(web(PLAIN, None, None, PLAIN), tls) as place:
+        result, = run(at_least(20), {**spec, "asks_again": 2, "places": [place]})
+    assert set(result["outcomes"]) == {records.OK, records.AGAIN} and result["outcomes"].count(records.AGAIN) == 2
+
     with Server(web(PLAIN, None, PLAIN), tls) as place:
-        result, = run(at_least(6), {**spec, "asks_again": False, "places": [place]})
+        result, = run(at_least(6), {**spec, "asks_again": 0, "places": [place]})
     assert len(set(result["outcomes"][:6]) & {records.RESET, records.CLOSED}) == 1 and records.AGAIN not in result["outcomes"]
 
 
