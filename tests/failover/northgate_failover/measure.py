@@ -49,16 +49,14 @@ def run(case: Case, world: World, seed: str, least: float = 0.0) -> list[Result]
     except BaseException:
         _put_right(case, world)
         raise
-    every = probes.series
-    for phase, (begin, end) in zip(case.phases, windows, strict=True):
-        for prober, found in every.items():
-            if failed := failures(found, begin, end):
-                told(f"{phase.name}: {prober}: {failed}")
     told(f"{case.name}: {changes.summary['changes']} changes to be watched, at most {changes.summary['longest']:.2f} s apart")
-    return [
-        Result(phase, {prober: felt(series, begin, end) for prober, series in every.items()}, end - begin, probes.late(begin, end))
-        for phase, (begin, end) in zip(case.phases, windows, strict=True)
-    ]
+    every, results = probes.series, []
+    for phase, (begin, end) in zip(case.phases, windows, strict=True):
+        for prober, series in every.items():
+            if failed := failures(series, begin, end):
+                told(f"{phase.name}: {prober}: {failed}")
+        results.append(Result(phase, {prober: felt(series, begin, end) for prober, series in every.items()}, end - begin, probes.late(begin, end)))
+    return results
 
 
 def _window(phase: Phase, world: World, probes: Probes) -> tuple[float, float]:
